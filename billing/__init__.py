@@ -1,0 +1,1 @@
+"""Accounts, ledger, tariffs and holds."""

@@ -1,0 +1,1 @@
+"""Who may be in a conference, when, and what is done to them."""

@@ -1,0 +1,1 @@
+"""VoiceMashup macros: data folders, expanded before interpretation."""

@@ -1,0 +1,1 @@
+"""Real-time audio: RTP, jitter buffer, codecs, mixing, prompts and DTMF."""

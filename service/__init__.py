@@ -1,0 +1,1 @@
+"""The house that joins the rooms."""

@@ -1,0 +1,1 @@
+"""VoiceXML 2.1: documents in, effects out."""
