@@ -1,0 +1,1 @@
+"""The database: tables, migrations, one writer with group commit."""
