@@ -157,7 +157,8 @@ calls = Table(
     "calls",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    # None until a caller at the conferences' dial-in has named a conference.
+    Column("account_id", ForeignKey("accounts.id")),
     Column("direction", String(8), nullable=False),  # incoming, outgoing
     Column("caller", String(200), nullable=False),
     Column("called", String(200), nullable=False),
