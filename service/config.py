@@ -178,9 +178,9 @@ class StorageSettings:
 
     url: str = key(
         "",
-        "The database as a SQLAlchemy URL. Empty: SQLite in the data folder. An operator who "
-        "has several nodes gives them the same `secret` file too.",
-        secret=True,
+        "The database, as `sqlite:////path/of/file.db`. Empty: `voicemashup.db` in the data "
+        "folder.",
+        pattern=r"(sqlite:///.+)?",
     )
 
 
@@ -268,6 +268,11 @@ class Settings:
     def data_folder(self) -> Path:
         """The data folder as an absolute path."""
         return Path(self.node.data_folder).expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL: the configured one, or the one in the data folder."""
+        return self.storage.url or f"sqlite:///{self.data_folder / 'voicemashup.db'}"
 
 
 @cache
