@@ -5,13 +5,17 @@ here wrote. Where it is missing the test is skipped and the summary names it; wi
 in the environment it fails. Tests that need the shared data skip where that is absent.
 """
 
+import asyncio
 import importlib.util
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.kit.service_process import Account, ServiceProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -41,6 +45,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(said)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):  # type: ignore[no-untyped-def]
+    """Show the end of the service's log with a test that failed."""
+    report = yield
+    service = getattr(item, "funcargs", {}).get("service")
+    if report.failed and isinstance(service, ServiceProcess):
+        report.sections.append((f"log of the service ({service.folder})", service.log_tail()))
+    return report
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and isinstance(report.longrepr, tuple) and "shared" in report.longrepr[2]:
         without_shared_data[report.nodeid.partition("::")[0]] += 1
@@ -65,3 +79,19 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{NO_SHARED_DATA}: {SHARED} (shared data)")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The service as a process, one for the tests of a file; stopped as Ctrl-C does."""
+    started = asyncio.run(ServiceProcess.start(tmp_path_factory.mktemp("service")))
+    try:
+        yield started
+    finally:
+        asyncio.run(started.stop())
+
+
+@pytest.fixture(scope="module")
+def account(service: ServiceProcess) -> Account:
+    """An account at the service, with its key."""
+    return asyncio.run(service.create_account())

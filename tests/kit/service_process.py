@@ -1,0 +1,300 @@
+"""The service as a process of its own: started on free ports in a folder, stopped by its pid."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+VOICEMASHUP = Path(sys.executable).parent / "voicemashup"
+READY_S = 60.0
+STOP_S = 20.0
+LOG_TAIL_LINES = 60
+DOMAIN = "voicemashup.local"
+
+
+class ServiceFailed(Exception):
+    """The service did not start, or did not stop; the message ends with its log."""
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """Return a port of 127.0.0.1 that is free for TCP (or UDP) now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def free_ports_in_a_row(count: int) -> int:
+    """Return the first of `count` UDP ports in a row, all free now."""
+    for _ in range(200):
+        first = free_port(socket.SOCK_DGRAM) & ~1
+        if first + count > 65_000:
+            continue
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    ear = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    ear.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise ServiceFailed(f"no {count} free UDP ports in a row")
+
+
+@dataclass(frozen=True)
+class Account:
+    """What `voicemashup account create` made: the API's key."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class SipAccount:
+    """A phone's user name and password."""
+
+    user: str
+    password: str
+
+
+@dataclass
+class ServiceProcess:
+    """One running service. Make it with `start`."""
+
+    folder: Path
+    settings: dict[str, dict[str, Any]]
+    process: subprocess.Popen[bytes] | None = None
+    before: list[str] = field(default_factory=list)  # words put before the command line
+    started_in_s: float = 0.0
+
+    @classmethod
+    async def start(
+        cls,
+        folder: Path,
+        *,
+        before: list[str] | None = None,
+        rtp_ports: int = 400,
+        **sections: dict[str, Any],
+    ) -> "ServiceProcess":
+        """Start the service with its data in `folder`; returns once /healthz says 200.
+
+        `sections` are laid over the configuration; `before` goes in front of the command
+        (`taskset`, for one). Raises ServiceFailed.
+        """
+        first = free_ports_in_a_row(rtp_ports)
+        settings: dict[str, dict[str, Any]] = {
+            "node": {"data_folder": str(folder / "data")},
+            "sip": {"host": "127.0.0.1", "port": free_port(), "domain": DOMAIN},
+            "rtp": {"host": "127.0.0.1", "port_min": first, "port_max": first + rtp_ports - 1},
+            "http": {"host": "127.0.0.1", "port": free_port()},
+        }
+        for name, values in sections.items():
+            settings.setdefault(name, {}).update(values)
+        service = cls(folder, settings, before=before or [])
+        await service.start_again()
+        return service
+
+    @property
+    def url(self) -> str:
+        """The API's URL."""
+        return f"http://127.0.0.1:{self.settings['http']['port']}"
+
+    @property
+    def sip_port(self) -> int:
+        """The SIP port, UDP and TCP."""
+        return int(self.settings["sip"]["port"])
+
+    @property
+    def registrar(self) -> str:
+        """The URI at which phones register."""
+        return f"sip:127.0.0.1:{self.sip_port}"
+
+    def uri(self, user: str) -> str:
+        """Return the URI of a number or phone at this service."""
+        return f"sip:{user}@127.0.0.1:{self.sip_port}"
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration file."""
+        return self.folder / "voicemashup.toml"
+
+    @property
+    def log_file(self) -> Path:
+        """Where the service's output and log go."""
+        return self.folder / "service.log"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return next((self.folder / "data").glob("*.sqlite*"))
+
+    @property
+    def pid(self) -> int:
+        """The process id of the service."""
+        assert self.process is not None
+        return self.process.pid
+
+    async def start_again(self) -> None:
+        """Start on the same folder and ports. Raises ServiceFailed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(_toml(self.settings))
+        begun = time.monotonic()
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.before, str(VOICEMASHUP), "serve", "--config", str(self.config_file)],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=_environment(),
+                start_new_session=True,
+            )
+        async with httpx.AsyncClient() as client:
+            while True:
+                if self.process.poll() is not None:
+                    raise ServiceFailed(f"ended at its start\n{self.log_tail()}")
+                if time.monotonic() - begun > READY_S:
+                    self.process.kill()
+                    raise ServiceFailed(f"not ready in {READY_S} s\n{self.log_tail()}")
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get(f"{self.url}/healthz")).status_code == 200:
+                        break
+                await asyncio.sleep(0.05)
+        self.started_in_s = time.monotonic() - begun
+
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> float:
+        """Stop it as Ctrl-C does; returns the seconds it took. Raises ServiceFailed."""
+        assert self.process is not None
+        begun = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        while self.process.poll() is None:
+            if time.monotonic() - begun > STOP_S:
+                self.process.kill()
+                self.process.wait()
+                raise ServiceFailed(f"did not stop in {STOP_S} s\n{self.log_tail()}")
+            await asyncio.sleep(0.02)
+        return time.monotonic() - begun
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    async def run(self, *words: str, stdin: bytes = b"") -> str:
+        """Return what `voicemashup WORDS` says, with this service's configuration.
+
+        Raises ServiceFailed where it ends with another status than 0.
+        """
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [str(VOICEMASHUP), *words, "--config", str(self.config_file)],
+            input=stdin,
+            capture_output=True,
+            cwd=ROOT,
+            env=_environment(),
+        )
+        if done.returncode != 0:
+            complaint = f"{done.stdout.decode()}{done.stderr.decode()}"
+            raise ServiceFailed(f"voicemashup {' '.join(words)}: {complaint}")
+        return done.stdout.decode()
+
+    async def create_account(self, name: str = "test") -> Account:
+        """Make an account on the command line, as an operator does."""
+        said = await self.run("account", "create", name)
+        match = re.search(r"\b([a-z][0-9]{4}[a-z][0-9]{5}|[0-9a-z]{11})\b", said)
+        if match is None:
+            raise ServiceFailed(f"no key in: {said}")
+        return Account(name, match[1])
+
+    async def api(self, key: str, method: str, **parameters: str | int) -> dict[str, Any]:
+        """Return the `response` of an API method ("conf/createConference"), asked as JSON."""
+        async with httpx.AsyncClient(timeout=30) as client:
+            answer = await client.post(
+                f"{self.url}/{method}.json",
+                data={name: str(value) for name, value in parameters.items()},
+                headers={"Authorization": f"Bearer {key}"},
+            )
+        body: dict[str, Any] = answer.json()
+        found: dict[str, Any] = body.get("response", body)
+        return found
+
+    async def metrics(self) -> dict[str, float]:
+        """Return /metrics as name (with labels) to value."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"{self.url}/metrics")).text
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#"]
+        return {name: float(value) for name, value in lines}
+
+    def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
+        """Return the end of the log."""
+        if not self.log_file.exists():
+            return "(no log)"
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the SQLite file, read only."""
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        ) as connection:
+            return connection.execute(query).fetchall()
+
+    def processes(self) -> list[int]:
+        """Return the pids of the service's whole process tree, itself first."""
+        return process_tree(self.pid)
+
+
+def process_tree(pid: int) -> list[int]:
+    """Return `pid` and all its descendants that run now."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            after = entry.read_text().rpartition(")")[2].split()
+            children.setdefault(int(after[1]), []).append(int(entry.parent.name))
+    found, waiting = [], [pid]
+    while waiting:
+        one = waiting.pop()
+        found.append(one)
+        waiting += children.get(one, [])
+    return found
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """Return the CPU seconds (user and system) that these processes have used."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(after[11]) + int(after[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("VOICEMASHUP_")}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def _toml(settings: dict[str, dict[str, Any]]) -> str:
+    lines = []
+    for section, values in settings.items():
+        lines.append(f"[{section}]")
+        for name, value in values.items():
+            if isinstance(value, bool):
+                shown = str(value).lower()
+            elif isinstance(value, list | tuple):
+                shown = "[" + ", ".join(f'"{one}"' for one in value) + "]"
+            else:
+                shown = str(value) if isinstance(value, int) else f'"{value}"'
+            lines.append(f"{name} = {shown}")
+    return "\n".join(lines) + "\n"
