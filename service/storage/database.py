@@ -149,7 +149,8 @@ class Database:
         """As `read`, in the calling thread."""
         if self._closed:
             raise DatabaseClosed()
-        with self._reading.connect() as connection:
+        with self._reading.connect() as connection, connection.begin():
+            connection.exec_driver_sql("BEGIN")
             result = work(connection)
         with self._wake:
             self._counters = replace(self._counters, reads=self._counters.reads + 1)
@@ -190,21 +191,32 @@ class Database:
             return [self._queue.popleft() for _ in range(count)]
 
     def _run_writer(self) -> None:
+        connection: Connection | None = None
         while batch := self._take():
             try:
-                self._commit(batch)
+                if connection is None:
+                    connection = self._writing.connect()
+                self._commit(connection, batch)
             except BaseException as error:
                 # Nothing of this batch is in the database: nobody may be told otherwise.
                 for job in batch:
                     job.error = error
+                if connection is not None:
+                    connection.invalidate()
+                    connection.close()
+                    connection = None
             self._count(batch)
             _settle(batch)
+        if connection is not None:
+            connection.close()
 
-    def _commit(self, batch: list[_Job]) -> None:
-        with self._writing.connect() as connection, connection.begin():
+    def _commit(self, connection: Connection, batch: list[_Job]) -> None:
+        with connection.begin():
+            # The write lock first: one that is taken half-way may be refused at once.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            # Savepoints by the driver itself: SQLAlchemy's own cost many times more.
             cursor = connection.connection.cursor()
             for job in batch:
-                # By the driver itself: SQLAlchemy's way to a savepoint costs many times more.
                 cursor.execute("SAVEPOINT work")
                 try:
                     job.result = job.work(connection)
@@ -212,7 +224,6 @@ class Database:
                     cursor.execute("ROLLBACK TO work")
                     job.error = _as_settled(error)
                 cursor.execute("RELEASE work")
-            cursor.close()
 
     def _count(self, batch: list[_Job]) -> None:
         failed = sum(job.error is not None for job in batch)
@@ -276,7 +287,7 @@ def _engine(url: str, *, writes: bool) -> Engine:
         pool_size=1 if writes else READERS_MAX,
         # A command line's own thread may read beside the pool's.
         max_overflow=0 if writes else 1,
-        # The driver begins nothing by itself: transactions are begun below, in full view.
+        # The driver begins nothing by itself: `_commit` and `read_now` do, in full view.
         connect_args={"isolation_level": None, "check_same_thread": False},
     )
 
@@ -292,10 +303,5 @@ def _engine(url: str, *, writes: bool) -> Engine:
         if not writes:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A writer takes the write lock first: a lock upgraded half-way may fail at once.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
