@@ -150,15 +150,7 @@ class ServiceProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(_toml(self.settings))
         begun = time.monotonic()
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.before, str(VOICEMASHUP), "serve", "--config", str(self.config_file)],
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=_environment(),
-                start_new_session=True,
-            )
+        self.process = self._launch()
         async with httpx.AsyncClient() as client:
             while True:
                 if self.process.poll() is not None:
@@ -171,6 +163,17 @@ class ServiceProcess:
                         break
                 await asyncio.sleep(0.05)
         self.started_in_s = time.monotonic() - begun
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        with self.log_file.open("ab") as log:
+            return subprocess.Popen(
+                [*self.before, str(VOICEMASHUP), "serve", "--config", str(self.config_file)],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=_environment(),
+                start_new_session=True,
+            )
 
     async def stop(self, how: signal.Signals = signal.SIGINT) -> float:
         """Stop it as Ctrl-C does; returns the seconds it took. Raises ServiceFailed."""
