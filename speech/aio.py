@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,7 @@ class _EspeakProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 cwd=_HOUSE,
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # numpy's threads have no work
                 start_new_session=True,  # the terminal's signals are for the service alone
             )
         )
@@ -290,7 +292,12 @@ class EspeakSynthesizer:
                 if attempt == 2:
                     raise SynthesisFailed(f"twice for the same text: {error}") from error
             else:
-                self._idle.append(process)
+                match answer:
+                    case wire.Spoken():
+                        self._idle.append(process)
+                    case wire.Failed():
+                        # An engine that stops within a text keeps its prosody for the next one.
+                        await process.kill()
                 return answer, draft
             finally:
                 self._working.discard(process)

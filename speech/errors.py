@@ -6,7 +6,7 @@
     ├── SpeechRefused          the text cannot be spoken, whoever tries
     │   ├── UnsupportedLanguage    no voice speaks it; names those that do
     │   ├── MarkupError            not well-formed SSML; with line and column
-    │   ├── TextTooLong            over SSML_BYTES_MAX
+    │   ├── TextTooLong            over SSML_BYTES_MAX, or WORDS_BYTES_MAX once in words
     │   └── AudioTooLong           over AUDIO_SECONDS_MAX once spoken
     └── SpeechUnavailable      the same text may succeed later
         ├── NotRunning             not started yet, or closed
@@ -53,10 +53,9 @@ class MarkupError(SpeechRefused):
 class TextTooLong(SpeechRefused):
     """The text has more bytes than one request may have."""
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, limit: str, most: int) -> None:
         super().__init__(
-            f"text of {size_bytes} bytes is over SSML_BYTES_MAX "
-            f"({limits.SSML_BYTES_MAX}): split it into several prompts"
+            f"text of {size_bytes} bytes is over {limit} ({most}): split it into several prompts"
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-SSML_BYTES_MAX = 16_384
+SSML_BYTES_MAX = 65_536
 """One request's text, as UTF-8, with its markup."""
+
+WORDS_BYTES_MAX = 196_608
+"""The same text once its say-as are words: a figure becomes many letters."""
 
 AUDIO_SECONDS_MAX = 600
 """One prompt, once spoken; stops a text of pauses from filling memory and disk."""

@@ -20,7 +20,7 @@ def prepare(ssml: str, language: str) -> str:
     """
     size = len(ssml.encode())
     if size > limits.SSML_BYTES_MAX:
-        raise TextTooLong(size)
+        raise TextTooLong(size, "SSML_BYTES_MAX", limits.SSML_BYTES_MAX)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False,
         remove_comments=True, remove_pis=True,
@@ -35,7 +35,11 @@ def prepare(ssml: str, language: str) -> str:
     root.set(XML_LANG, language)
     for element in list(root.iter("say-as", "{*}say-as")):
         _replace(element, language)
-    return etree.tostring(root, encoding="unicode")
+    document = etree.tostring(root, encoding="unicode")
+    size = len(document.encode())
+    if size > limits.WORDS_BYTES_MAX:
+        raise TextTooLong(size, "WORDS_BYTES_MAX", limits.WORDS_BYTES_MAX)
+    return document
 
 
 def _replace(element: etree._Element, language: str) -> None:

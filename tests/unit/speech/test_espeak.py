@@ -196,11 +196,15 @@ async def test_broken_markup_is_refused_and_harms_nobody(synthesizer: EspeakSynt
 async def test_audio_over_its_limit_is_refused_and_leaves_nothing(
     synthesizer: EspeakSynthesizer, tmp_path: Path
 ) -> None:
+    before = await spoken(synthesizer, "Good morning. How are you?")
     pauses = '<break time="30s"/>one ' * (limits.AUDIO_SECONDS_MAX // 30 + 1)
+    slow = f'<prosody rate="50%" volume="x-soft">{pauses}</prosody>'
+    kept = files(tmp_path)
     with pytest.raises(AudioTooLong, match="AUDIO_SECONDS_MAX"):
-        await synthesizer.speak(pauses, language="en")
-    assert not files(tmp_path)
-    assert await spoken(synthesizer, ENGLISH) > 1
+        await synthesizer.speak(slow, language="en-US")
+    assert files(tmp_path) == kept
+    after = await spoken(synthesizer, "Good morning. How are you")
+    assert after == pytest.approx(before, rel=0.1), "its prosody does not outlive it"
 
 
 async def test_a_full_queue_refuses_at_once(

@@ -156,3 +156,9 @@ def test_a_text_over_its_limit_is_refused() -> None:
     prepare("é" * (limits.SSML_BYTES_MAX // 2), "fr")
     with pytest.raises(TextTooLong, match=f"{limits.SSML_BYTES_MAX + 2} bytes.*SSML_BYTES_MAX"):
         prepare("é" * (limits.SSML_BYTES_MAX // 2 + 1), "fr")
+
+
+def test_a_text_that_grows_over_its_limit_in_words_is_refused() -> None:
+    figures = f'<say-as interpret-as="digits">{"7" * 60_000}</say-as>'
+    with pytest.raises(TextTooLong, match=r"over WORDS_BYTES_MAX \(196608\)"):
+        prepare(figures, "en")
