@@ -57,6 +57,19 @@ def test_the_order_of_use_survives_a_restart(tmp_path: Path) -> None:
     assert again.find(old) is None
 
 
+def test_a_use_counts_after_a_restart_too(tmp_path: Path) -> None:
+    cache = AudioCache(tmp_path, bytes_max=1000)
+    cache.open()
+    used, unused = put(cache, "a", 100), put(cache, "b", 100)
+    os.utime(cache.path(used), (1_000, 1_000))
+    os.utime(cache.path(unused), (2_000, 2_000))
+    cache.find(used)
+    again = AudioCache(tmp_path, bytes_max=150)
+    again.open()
+    assert again.find(used) is not None
+    assert again.find(unused) is None
+
+
 def test_what_was_half_written_is_removed(tmp_path: Path) -> None:
     cache = AudioCache(tmp_path)
     cache.open()
