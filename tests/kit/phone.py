@@ -632,13 +632,19 @@ class Call:
 
         return await self._until(there, timeout_s, f"a tone of {hz:g} Hz")
 
-    async def hears_silence(self, seconds: float = 1.0, timeout_s: float = 20.0) -> None:
-        """Wait until nothing has been heard for `seconds`. Raises NotHeard."""
+    async def hears_silence(
+        self,
+        seconds: float = 1.0,
+        timeout_s: float = 20.0,
+        *,
+        dbfs: float = tones.SPEECH_DBFS,
+    ) -> None:
+        """Wait until nothing above `dbfs` has been heard for `seconds`. Raises NotHeard."""
         begun = time.monotonic()
 
         def quiet() -> float | None:
             long_enough = time.monotonic() - begun >= seconds
-            still = tones.busy_frames(self.heard(seconds).samples) == 0
+            still = tones.busy_frames(self.heard(seconds).samples, dbfs=dbfs) == 0
             return 0.0 if long_enough and still else None
 
         await self._until(quiet, timeout_s, f"silence of {seconds:g} s")

@@ -1,0 +1,1 @@
+"""What call rates are compared with."""
