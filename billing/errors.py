@@ -12,7 +12,7 @@ BillingError
   TooLong                  a text beyond its limit
   TariffError
     BadTariff              a tariff's file: names the line and what is wrong with it
-    NoTariff               no rate for a destination: no call is placed
+    NoTariff               no rate for a destination, or refused: no call is placed
 """
 
 
@@ -79,11 +79,13 @@ class BadTariff(TariffError):
 
 
 class NoTariff(TariffError):
-    """There is no rate for the destination."""
+    """There is no rate for the destination; `refused` names it where the tariff refuses it."""
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, refused: str = "") -> None:
         super().__init__(
-            f"there is no tariff for {destination!r}, so it cannot be called; "
-            "see the tariff for what can be"
+            f"the tariff refuses calls to {destination!r} ({refused})"
+            if refused
+            else f"the tariff has no rate for {destination!r}, so it cannot be called"
         )
         self.destination = destination
+        self.refused = refused

@@ -56,7 +56,7 @@ OPEN = tuple(state.value for state, steps in STEPS.items() if steps)
 
 
 @dataclass(frozen=True)
-class Hold:
+class HoldRow:
     """A hold as its row tells it; amounts in millicredits."""
 
     id: int
@@ -214,7 +214,7 @@ def release(connection: Connection, hold_id: int, *, at: datetime) -> None:
     _end(connection, hold_id, State.RELEASED, 0, at)
 
 
-def hold(connection: Connection, hold_id: int) -> Hold:
+def hold(connection: Connection, hold_id: int) -> HoldRow:
     """Return a hold, open or ended. Raises `UnknownHold`."""
     row = connection.execute(_SELECT, {"of": hold_id}).one_or_none()
     if row is None:
@@ -222,7 +222,7 @@ def hold(connection: Connection, hold_id: int) -> Hold:
     return _hold(row)
 
 
-def open_holds(connection: Connection, node: str) -> list[Hold]:
+def open_holds(connection: Connection, node: str) -> list[HoldRow]:
     """Return the node's holds that have not ended, oldest first."""
     return [_hold(row) for row in connection.execute(_SELECT_OPEN, {"of_node": node})]
 
@@ -285,8 +285,8 @@ def _end(connection: Connection, hold_id: int, to: State, captured: int, at: dat
     )
 
 
-def _hold(row: Row[tuple[object, ...]]) -> Hold:
-    return Hold(
+def _hold(row: Row[tuple[object, ...]]) -> HoldRow:
+    return HoldRow(
         id=row.id,
         account_id=row.account_id,
         reference=row.reference,
