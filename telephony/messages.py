@@ -417,7 +417,9 @@ def check_request(request: Request) -> None:
         uri = request.uri
         if isinstance(uri, SipUri) and uri.headers:
             raise MessageError(400, "Header fields in the Request-URI")
-        _ = request.max_forwards, request.contacts
+        _ = request.max_forwards, request.contacts, request.content_type
+        for value in request.items("record-route"):
+            parse_address(value)
         if request.method == "REGISTER" and isinstance(request.to.uri, OpaqueUri):
             raise MessageError(400, "To of a REGISTER is not a SIP URI")
     except MessageError as error:
@@ -430,6 +432,9 @@ def check_response(response: Response) -> None:
     _check_common(response)
     if not response.vias:
         raise MessageError(400, "Missing Via")
+    _ = response.contacts
+    for value in response.items("record-route"):
+        parse_address(value)
 
 
 def _check_common(message: Request | Response) -> None:
