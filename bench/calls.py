@@ -29,17 +29,17 @@ from tests.kit import g711, sipp
 from tests.kit.line import Packet
 from tests.kit.phone import Call, Phone
 from tests.kit.service_process import (
-    Account,
     ServiceProcess,
     cpu_seconds,
     free_port,
     process_tree,
+    sample,
 )
 from tests.kit.sipp import Calls
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out" / "calls.json"
-BENCH_NUMBER, MENU_NUMBER = "33199000081", "33199000082"
+BENCH_NUMBER, MENU_NUMBER = "33199000002", "33199000001"
 RTP_PORTS = 4000
 SETTLE_S = 2.0
 BARE_CALL_S = 1.5
@@ -85,9 +85,8 @@ async def main(rates: list[int], seconds: float) -> int:
             log={"level": "warning"},
         )
         try:
-            account = await service.create_account("bench")
-            await give_script(service, account, "two-prompts.vxml", BENCH_NUMBER)
-            await give_script(service, account, "menu.vxml", MENU_NUMBER)
+            await service.give_script(sample("two-prompts.vxml"), BENCH_NUMBER, name="bench")
+            await service.give_script(sample("menu.vxml"), MENU_NUMBER, name="menu")
             await step(service, folder, 20, 2.0)  # prompts are synthesised, code is warm
             steps = [await step(service, folder, rate, seconds) for rate in rates]
             delays = await key_delays(service)
@@ -101,15 +100,6 @@ async def main(rates: list[int], seconds: float) -> int:
 def on_core(core: int) -> list[str]:
     """Return the words that keep a command, and all it starts, on one core."""
     return ["taskset", "-c", str(core)]
-
-
-async def give_script(service: ServiceProcess, account: Account, file: str, number: str) -> None:
-    """Upload a sample and let `number` reach it."""
-    source = (ROOT / "samples" / file).read_text()
-    uploaded = await service.api(account.key, "script/uploadScript", name=file, source=source)
-    script_id = uploaded["script_info"]["script_id"]
-    await service.run("number", "add", number)
-    await service.api(account.key, "number/assignNumber", number=number, script_id=script_id)
 
 
 async def step(service: ServiceProcess, folder: Path, rate: int, seconds: float) -> Step:

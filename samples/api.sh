@@ -22,10 +22,10 @@ conf_id=$(field conf_id <<<"$conference")
 echo "- a script that leads into it"
 script=$(sed "s/conf:12a34b/conf:$conf_id/" "$folder/conference.vxml")
 call "$url/script/uploadScript.json" -H "Authorization: Bearer $key" \
-    --data-urlencode name=to-the-conference --data-urlencode "content=$script"; echo
+    --data-urlencode name=to-the-conference --data-urlencode "source=$script"; echo
 
 echo "- a caller who may come in, where a conference asks who calls"
-call "$url/conf/addCaller.json" -d "id=$key" -d "conf_id=$conf_id" -d caller=33612345678; echo
+call "$url/conf/addCaller.json" -d "id=$key" -d "conf_id=$conf_id" -d number=33612345678; echo
 
 echo "- the conference calls a guest"
 made=$(call "$url/call/createCall.xml" -d "id=$key" -d "from=conf:$conf_id" --data-urlencode "to=$guest")

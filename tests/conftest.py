@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.service_process import Account, ServiceProcess
+from tests.kit.service_process import ServiceProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -89,9 +89,3 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         yield started
     finally:
         asyncio.run(started.stop())
-
-
-@pytest.fixture(scope="module")
-def account(service: ServiceProcess) -> Account:
-    """An account at the service, with its key."""
-    return asyncio.run(service.create_account())

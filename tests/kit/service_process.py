@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VOICEMASHUP = Path(sys.executable).parent / "voicemashup"
+READY = "Ctrl-C ends it."
 READY_S = 60.0
 STOP_S = 20.0
 LOG_TAIL_LINES = 60
@@ -52,20 +54,13 @@ def free_ports_in_a_row(count: int) -> int:
     raise ServiceFailed(f"no {count} free UDP ports in a row")
 
 
-@dataclass(frozen=True)
-class Account:
-    """What `voicemashup account create` made: the API's key."""
-
-    name: str
-    key: str
-
-
-@dataclass(frozen=True)
-class SipAccount:
-    """A phone's user name and password."""
-
-    user: str
-    password: str
+def sample(name: str, instead: Mapping[str, str] | None = None) -> str:
+    """Return the text of a file of samples/, with the texts of `instead` in place of others."""
+    text = (ROOT / "samples" / name).read_text()
+    for old, new in (instead or {}).items():
+        assert old in text, f"{old!r} is not in samples/{name}"
+        text = text.replace(old, new)
+    return text
 
 
 @dataclass
@@ -77,6 +72,8 @@ class ServiceProcess:
     process: subprocess.Popen[bytes] | None = None
     before: list[str] = field(default_factory=list)  # words put before the command line
     started_in_s: float = 0.0
+    key: str = ""  # of the demo account, shown at the first start
+    passwords: dict[str, str] = field(default_factory=dict)  # of its phones
 
     @classmethod
     async def start(
@@ -137,7 +134,7 @@ class ServiceProcess:
     @property
     def database(self) -> Path:
         """The SQLite file."""
-        return next((self.folder / "data").glob("*.sqlite*"))
+        return self.folder / "data" / "voicemashup.db"
 
     @property
     def pid(self) -> int:
@@ -149,7 +146,9 @@ class ServiceProcess:
         """Start on the same folder and ports. Raises ServiceFailed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(_toml(self.settings))
+        self.log_file.touch()
         begun = time.monotonic()
+        begun_at = self.log_file.stat().st_size
         self.process = self._launch()
         async with httpx.AsyncClient() as client:
             while True:
@@ -158,11 +157,14 @@ class ServiceProcess:
                 if time.monotonic() - begun > READY_S:
                     self.process.kill()
                     raise ServiceFailed(f"not ready in {READY_S} s\n{self.log_tail()}")
-                with contextlib.suppress(httpx.TransportError):
-                    if (await client.get(f"{self.url}/healthz")).status_code == 200:
-                        break
+                said = self.log_file.read_text(errors="replace")[begun_at:]
+                if READY in said and (await client.get(f"{self.url}/healthz")).status_code == 200:
+                    break
                 await asyncio.sleep(0.05)
         self.started_in_s = time.monotonic() - begun
+        if match := re.search(r"^ +key +(\S{11})$", said, re.M):
+            self.key = match[1]
+        self.passwords |= dict(re.findall(r"^ +phone (\S+) +password (\S+)$", said, re.M))
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         with self.log_file.open("ab") as log:
@@ -213,24 +215,29 @@ class ServiceProcess:
             raise ServiceFailed(f"voicemashup {' '.join(words)}: {complaint}")
         return done.stdout.decode()
 
-    async def create_account(self, name: str = "test") -> Account:
-        """Make an account on the command line, as an operator does."""
-        said = await self.run("account", "create", name)
-        match = re.search(r"\b([a-z][0-9]{4}[a-z][0-9]{5}|[0-9a-z]{11})\b", said)
-        if match is None:
-            raise ServiceFailed(f"no key in: {said}")
-        return Account(name, match[1])
+    async def give_script(self, source: str, number: str, *, name: str = "test") -> str:
+        """Upload a script and let `number` reach it; returns its identifier."""
+        uploaded = await self.api("script/uploadScript", name=name, source=source)
+        script_id = str(uploaded["script_info"]["script_id"])
+        await self.api("number/assignNumber", number=number, script=script_id)
+        return script_id
 
-    async def api(self, key: str, method: str, **parameters: str | int) -> dict[str, Any]:
-        """Return the `response` of an API method ("conf/createConference"), asked as JSON."""
+    async def api(
+        self, method: str, *, status: int = 200, **parameters: str | int
+    ) -> dict[str, Any]:
+        """Return the `response` of an API method ("conf/createConference"), asked as JSON.
+
+        `from_` stands for the parameter `from`. Raises AssertionError where its
+        status_code is not `status`.
+        """
         async with httpx.AsyncClient(timeout=30) as client:
             answer = await client.post(
                 f"{self.url}/{method}.json",
-                data={name: str(value) for name, value in parameters.items()},
-                headers={"Authorization": f"Bearer {key}"},
+                data={name.rstrip("_"): str(value) for name, value in parameters.items()},
+                headers={"Authorization": f"Bearer {self.key}"},
             )
-        body: dict[str, Any] = answer.json()
-        found: dict[str, Any] = body.get("response", body)
+        found: dict[str, Any] = answer.json()["response"]
+        assert found["status"]["status_code"] == status, found
         return found
 
     async def metrics(self) -> dict[str, float]:
