@@ -178,7 +178,7 @@ class StorageSettings:
 
     url: str = key(
         "",
-        "The database, as `sqlite:////path/of/file.db`. Empty: `voicemashup.db` in the data "
+        "The database, as `sqlite:////path/of/file.db`. Empty: `voicemashup.sqlite` in the data "
         "folder.",
         pattern=r"(sqlite:///.+)?",
     )
@@ -272,7 +272,7 @@ class Settings:
     @property
     def database_url(self) -> str:
         """The database's URL: the configured one, or the one in the data folder."""
-        return self.storage.url or f"sqlite:///{self.data_folder / 'voicemashup.db'}"
+        return self.storage.url or f"sqlite:///{self.data_folder / 'voicemashup.sqlite'}"
 
 
 @cache
