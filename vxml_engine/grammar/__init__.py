@@ -1,0 +1,1 @@
+"""Grammars for keys: compiled to networks, matched as the keys come."""

@@ -1,0 +1,189 @@
+"""From bytes to a compiled document: safe parsing, places, preparation, checking.
+
+No network, no document type is loaded, no entity is expanded; size, depth and number of elements
+are limited before anything is compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+from lxml import etree
+
+from vxml_engine.compiler import compile_vxml
+from vxml_engine.document import Document
+from vxml_engine.ecmascript import Ecmascript
+from vxml_engine.errors import DocumentError
+from vxml_engine.limits import (
+    DOCUMENT_BYTES_MAX,
+    DOCUMENT_DEPTH_MAX,
+    DOCUMENT_ELEMENTS_MAX,
+    PROBLEMS_MAX,
+)
+from vxml_engine.problems import LocatedError, Problem
+from vxml_engine.reading import Positions, Reader
+from vxml_engine.tree import set_source_line
+
+Prepare = Callable[[etree._Element], None]
+"""Changes a parsed tree in place before it is compiled; may raise a ``LocatedError``."""
+
+_START_TAG: Final = re.compile(
+    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<!DOCTYPE(?:[^\[>]|\[.*?\]\s*)*>"
+    r"|<(?P<tag>[^\s/>!?]+)(?:[^>\"']|\"[^\"]*\"|'[^']*')*>",
+    re.DOTALL,
+)
+
+
+def parse_xml(body: bytes, url: str) -> etree._Element:
+    """Parse within the limits; return the root element.
+
+    Raises ``DocumentError`` when the bytes are no well-formed XML, declare entities, or go over
+    a limit.  Each element's ``sourceline`` is the line where its tag begins.
+    """
+    return _parse(body, url)[0]
+
+
+def _parse(body: bytes, url: str) -> tuple[etree._Element, Positions]:
+    if len(body) > DOCUMENT_BYTES_MAX:
+        message = f"{len(body)} bytes, at most {DOCUMENT_BYTES_MAX} are taken (DOCUMENT_BYTES_MAX)"
+        raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        attribute_defaults=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        line, column = error.position
+        raise DocumentError(
+            url, (Problem(line or 1, column or 1, "xml", "error", error.msg or "not XML"),)
+        ) from None
+    if root is None:
+        raise DocumentError(url, (Problem(1, 1, "xml", "error", "no element in it"),))
+    _check_tree(root, url)
+    positions = _locate(body, root)
+    for element, (line, _) in positions.items():
+        set_source_line(element, line)
+    return root, positions
+
+
+def _check_tree(root: etree._Element, url: str) -> None:
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and list(cast(Any, dtd).entities()):
+        raise DocumentError(
+            url,
+            (Problem(1, 1, "entity", "error", "the document type declares entities; remove them"),),
+        )
+    elements = 0
+    depth = 0
+    for event, _ in etree.iterwalk(root, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        elements += event == "start"
+        if depth > DOCUMENT_DEPTH_MAX:
+            message = f"elements nest deeper than {DOCUMENT_DEPTH_MAX} (DOCUMENT_DEPTH_MAX)"
+            raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
+        if elements > DOCUMENT_ELEMENTS_MAX:
+            message = f"more than {DOCUMENT_ELEMENTS_MAX} elements (DOCUMENT_ELEMENTS_MAX)"
+            raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
+
+
+def _locate(body: bytes, root: etree._Element) -> dict[etree._Element, tuple[int, int]]:
+    """Where each element's start tag begins.
+
+    The parser knows only the line where a tag ends, so the tags are found in the text, in
+    document order.  When the two do not agree (rare markup), the result is empty.
+    """
+    try:
+        text = body.decode(root.getroottree().docinfo.encoding or "utf-8")
+    except (LookupError, UnicodeDecodeError):
+        return {}
+    text = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    places: dict[etree._Element, tuple[int, int]] = {}
+    elements = (e for e in root.iter() if isinstance(e.tag, str))
+    tags = _start_tags(text)
+    for element in elements:
+        found = next(tags, None)
+        if found is None or found[0].rpartition(":")[2] != etree.QName(element).localname:
+            return {}
+        places[element] = found[1]
+    return places
+
+
+def _start_tags(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    line, line_start = 1, 0
+    for match in _START_TAG.finditer(text):
+        if match["tag"] is None:
+            continue
+        newlines = text.count("\n", line_start, match.start())
+        if newlines:
+            line += newlines
+            line_start = text.rindex("\n", 0, match.start()) + 1
+        yield match["tag"], (line, match.start() - line_start + 1)
+
+
+def _prepare(root: etree._Element, url: str, prepare: Prepare | None) -> None:
+    if prepare is None:
+        return
+    try:
+        prepare(root)
+    except Exception as error:
+        if not isinstance(error, LocatedError):
+            raise
+        problem = Problem(error.line, 1, "macro", "error", str(error))
+        raise DocumentError(url, (problem,)) from error
+
+
+def _compile(root: etree._Element, positions: Positions) -> tuple[Document | None, Reader]:
+    reader = Reader(positions)
+    document = compile_vxml(root, reader)
+    if any(problem.severity == "error" for problem in reader.problems):
+        return None, reader
+    return document, reader
+
+
+def compile_document(
+    root: etree._Element, url: str, positions: Positions | None = None
+) -> Document:
+    """Compile a parsed document; raises ``DocumentError`` with every problem found."""
+    document, reader = _compile(root, positions or {})
+    if document is None:
+        raise DocumentError(url, tuple(sorted(reader.problems)))
+    return document
+
+
+def load_document(body: bytes, url: str, prepare: Prepare | None = None) -> Document:
+    """Parse, prepare and compile; raises ``DocumentError``."""
+    root, positions = _parse(body, url)
+    _prepare(root, url, prepare)
+    return compile_document(root, url, positions)
+
+
+def check(body: bytes, url: str, prepare: Prepare | None = None) -> list[Problem]:
+    """Every problem of a document, by line: what keeps it from running, and what it will meet.
+
+    Beyond what ``load_document`` refuses: syntax of all ECMAScript, references within the
+    document, elements that are not supported, grammars nobody listens to.
+    """
+    try:
+        root, positions = _parse(body, url)
+        _prepare(root, url, prepare)
+    except DocumentError as error:
+        return list(error.problems)
+    _, reader = _compile(root, positions)
+    ecmascript = Ecmascript()
+    try:
+        for expression in reader.expressions:
+            fault = ecmascript.syntax_error(expression.source, program=expression.program)
+            if fault is not None:
+                reader.problem(expression.element, "ecmascript", f"{fault}: {expression.source}")
+    finally:
+        ecmascript.close()
+    return sorted(set(reader.problems))[:PROBLEMS_MAX]
