@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VOICEMASHUP = Path(sys.executable).parent / "voicemashup"
 READY = "Ctrl-C ends it."
 READY_S = 60.0
+PORTS_IN_A_ROW = (10_000, 32_000)
 STOP_S = 20.0
 LOG_TAIL_LINES = 60
 DOMAIN = "voicemashup.local"
@@ -38,20 +40,24 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 
 
 def free_ports_in_a_row(count: int) -> int:
-    """Return the first of `count` UDP ports in a row, all free now."""
+    """Return the first of `count` UDP ports in a row, an even one, all free now.
+
+    They lie below those that the system gives away, so that nobody takes one meanwhile.
+    """
     for _ in range(200):
-        first = free_port(socket.SOCK_DGRAM) & ~1
-        if first + count > 65_000:
-            continue
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    ear = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-                    ear.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        first = random.randrange(PORTS_IN_A_ROW[0], PORTS_IN_A_ROW[1] - count, 2)
+        if all(_is_free(port) for port in range(first, first + count)):
             return first
     raise ServiceFailed(f"no {count} free UDP ports in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def sample(name: str, instead: Mapping[str, str] | None = None) -> str:
