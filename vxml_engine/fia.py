@@ -156,6 +156,7 @@ class FormVisit:
                 self._interpreter.step(declaration.line)
                 yield from declare(self._interpreter, declaration)
         place.form = self._form
+        self._interpreter.line = self._form.line
         self._ecmascript.push("dialog")
         if self._form.is_menu:
             self._interpreter.trace("visit", f"menu {self._form.id or ''}".strip())
@@ -421,7 +422,7 @@ class FormVisit:
         finally:
             ecmascript.set(f"{name}$", {"duration": interpreter.transfer_s, **shadow})
         if item.spec.kind == "blind":
-            interpreter.hung_up = True
+            interpreter.hung_up = interpreter.disconnected = True
             raise ThrownEvent("connection.disconnect.transfer", "the call was handed over")
         ecmascript.set(name, outcome.result)
         return None

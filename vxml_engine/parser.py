@@ -22,7 +22,7 @@ from vxml_engine.limits import (
     DOCUMENT_ELEMENTS_MAX,
     PROBLEMS_MAX,
 )
-from vxml_engine.problems import LocatedError, Problem
+from vxml_engine.problems import LocatedError, LocatedErrors, Problem
 from vxml_engine.reading import Positions, Reader
 from vxml_engine.tree import set_source_line
 
@@ -135,10 +135,16 @@ def _prepare(root: etree._Element, url: str, prepare: Prepare | None) -> None:
     try:
         prepare(root)
     except Exception as error:
-        if not isinstance(error, LocatedError):
-            raise
-        problem = Problem(error.line, 1, "macro", "error", str(error))
-        raise DocumentError(url, (problem,)) from error
+        match error:
+            case LocatedErrors(problems=problems):
+                found = tuple(
+                    Problem(p.line, p.column or 1, p.rule, "error", p.message) for p in problems
+                )
+            case LocatedError(line=line):
+                found = (Problem(line, 1, "macro", "error", str(error)),)
+            case _:
+                raise
+        raise DocumentError(url, found) from error
 
 
 def _compile(root: etree._Element, positions: Positions) -> tuple[Document | None, Reader]:

@@ -1,5 +1,6 @@
 """Problems found in a document: where, which rule, what to do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -27,3 +28,27 @@ class LocatedError(Protocol):
 
     @property
     def line(self) -> int: ...
+
+
+class LocatedProblem(Protocol):
+    """One of several things wrong; ``column`` is None when it is unknown."""
+
+    @property
+    def line(self) -> int: ...
+
+    @property
+    def column(self) -> int | None: ...
+
+    @property
+    def rule(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
+
+
+@runtime_checkable
+class LocatedErrors(Protocol):
+    """An exception of a document's preparation that tells all it has found."""
+
+    @property
+    def problems(self) -> Sequence[LocatedProblem]: ...

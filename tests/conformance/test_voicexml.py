@@ -1,0 +1,30 @@
+"""VoiceXML clause by clause: each file of ``voicexml/`` is documents and a conversation.
+
+A file names its clause and what the clause says, gives the documents, and the transcript that
+must come of it (see ``tests.kit.conversation``).
+"""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.kit.conversation import Conversation
+
+FOLDER = Path(__file__).with_name("voicexml")
+FILES = sorted(FOLDER.glob("*.toml"))
+FIELDS = {"clause", "says", "documents", "conversation", "variables"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_clause(file: Path) -> None:
+    case = tomllib.loads(file.read_text(encoding="utf-8"))
+    assert FIELDS >= case.keys() >= FIELDS - {"variables"}, f"fields of {file.name}"
+    expected = "\n".join(line.strip() for line in case["conversation"].strip().splitlines())
+    conversation = Conversation(case["documents"], expected, variables=case.get("variables"))
+    conversation.run()
+    assert conversation.transcript == expected, f"{case['clause']}: {case['says']}"
+
+
+def test_there_are_clauses() -> None:
+    assert len(FILES) >= 60
