@@ -36,12 +36,11 @@ from vxml_engine.effects import (
 )
 from vxml_engine.interpreter import Trace
 from vxml_engine.limits import DOCUMENT_BYTES_MAX
+from vxml_engine.parser import Prepare
 from vxml_engine.session import Connection, Session, SessionResult
 
 Turn = tuple[Literal["dtmf"], str] | Literal["noinput", "hangup"]
 """What the caller does at one input: press keys, stay silent, or hang up."""
-
-Prepare = Callable[[etree._Element], None]
 
 KEYS: Final = "0123456789*#ABCD"
 TRANSFER_S: Final = 60.0

@@ -26,8 +26,11 @@ from vxml_engine.problems import LocatedError, LocatedErrors, Problem
 from vxml_engine.reading import Positions, Reader
 from vxml_engine.tree import set_source_line
 
-Prepare = Callable[[etree._Element], None]
-"""Changes a parsed tree in place before it is compiled; may raise a ``LocatedError``."""
+Prepare = Callable[[etree._Element], object]
+"""Changes a parsed tree in place before it is compiled; may raise a ``LocatedError``.
+
+What it returns is not looked at, so that a function that counts its changes will do as well.
+"""
 
 _START_TAG: Final = re.compile(
     r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<!DOCTYPE(?:[^\[>]|\[.*?\]\s*)*>"
