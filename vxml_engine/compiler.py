@@ -65,9 +65,12 @@ def compile_vxml(root: etree._Element, reader: Reader) -> d.Document | None:
         reader.problem(root, "version", f"version='{version}' is not 2.0 or 2.1")
     parts = _read_parts(reader, root, "vxml")
     identifiers = [dialog.id for dialog in parts.dialogs if dialog.id is not None]
-    for element in root:
-        if isinstance(element.tag, str) and identifiers.count(element.get("id", "")) > 1:
-            reader.problem(element, "duplicate-id", f"there are two dialogs '{element.get('id')}'")
+    seen: set[str] = set()
+    for element in root.iterchildren(etree.Element):
+        identifier = element.get("id")
+        if identifier in seen and element_name(element) in ("form", "menu"):
+            reader.problem(element, "duplicate-id", f"there are two dialogs '{identifier}'")
+        seen.add(identifier or "")
     for target in reader.dialog_targets:
         if target.name not in identifiers:
             reader.warn(
@@ -179,11 +182,12 @@ def _form(reader: Reader, element: etree._Element) -> d.Form:
     reader.item_targets.clear()
     parts = _read_parts(reader, element, "form")
     names = [item.common.name for item in parts.items]
+    seen: set[str] = set()
     for item, declared in zip(parts.items, _item_elements(element), strict=False):
-        if item.common.named and names.count(item.common.name) > 1:
-            reader.problem(
-                declared, "duplicate-name", f"there are two form items '{item.common.name}'"
-            )
+        name = item.common.name
+        if name in seen:
+            reader.problem(declared, "duplicate-name", f"there are two form items '{name}'")
+        seen.add(name)
     for filled in parts.filled:
         _check_filled(reader, element, filled, names)
     for target in reader.item_targets:
