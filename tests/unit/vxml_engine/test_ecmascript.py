@@ -227,6 +227,13 @@ def test_the_size_of_values_is_limited(es: Ecmascript, times: int) -> None:
     es.evaluate(f"({source}).length")
 
 
+@pytest.mark.parametrize("chars", [100, 1_000, 10_000, SCRIPT_VALUE_CHARS_MAX - 2])
+def test_a_long_text_arrives_whole(es: Ecmascript, chars: int) -> None:
+    es.declare("long", f"'a'.repeat({chars // 2}) + 'b'.repeat({chars - chars // 2})")
+    assert es.text("long") == es.evaluate("long") == "a" * (chars // 2) + "b" * (chars - chars // 2)
+    assert "bbb" in refused(es, "(function(){ throw long })()")
+
+
 def test_the_size_of_a_script_is_limited(es: Ecmascript) -> None:
     with pytest.raises(ThrownEvent, match=str(SCRIPT_BYTES_MAX)):
         es.run_script(" " * (SCRIPT_BYTES_MAX + 1))
