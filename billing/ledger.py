@@ -35,6 +35,9 @@ _SELECT_BALANCE = select(ledger_accounts.c.balance_millicredits).where(
 _SELECT_BALANCES = select(ledger_accounts.c.name, ledger_accounts.c.balance_millicredits).where(
     ledger_accounts.c.name.in_([bindparam("spendable"), bindparam("aside")])
 )
+_SELECT_MOVED = select(func.coalesce(func.sum(postings.c.amount_millicredits), 0)).where(
+    postings.c.giver == bindparam("of"), postings.c.taker == bindparam("to")
+)
 _ADD = (
     update(ledger_accounts)
     .where(ledger_accounts.c.name == bindparam("of"))
@@ -102,6 +105,25 @@ def balance(connection: Connection, account_id: str) -> Balance:
     if len(found) != 2:
         raise UnknownAccount(f"the ledger has no account {account_id!r}")
     return Balance(available=found[names["spendable"]], held=found[names["aside"]])
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What an account earned by incoming calls and spent on outgoing ones, in millicredits."""
+
+    earned: int
+    spent: int
+
+
+def totals(connection: Connection, account_id: str) -> Totals:
+    """Return what an account earned and spent since it was opened, by its postings."""
+
+    def moved(giver: str, taker: str) -> int:
+        found = connection.execute(_SELECT_MOVED, {"of": giver, "to": taker})
+        return int(found.scalar_one())
+
+    mine, held = spendable(account_id), aside(account_id)
+    return Totals(earned=moved(EARNINGS, mine), spent=moved(mine, REVENUE) + moved(held, REVENUE))
 
 
 def earn(

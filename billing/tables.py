@@ -53,6 +53,7 @@ postings = Table(
     CheckConstraint("amount_millicredits > 0", name="postings_move_something"),
     CheckConstraint("giver <> taker", name="postings_have_two_sides"),
 )
+Index("postings_between", postings.c.giver, postings.c.taker)
 
 holds = Table(
     "holds",

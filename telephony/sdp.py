@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from telephony.errors import NoCommonCodec, SdpError
 from telephony.limits import SDP_BYTES_MAX, SDP_LINES_MAX, SDP_MEDIA_MAX
 
-STATIC_TYPES: Final = {"PCMU": 0, "PCMA": 8}
+Codec = Literal["PCMU", "PCMA"]
+STATIC_TYPES: Final[dict[Codec, int]] = {"PCMU": 0, "PCMA": 8}
 EVENT_TYPE: Final = 101
 PACKET_MS: Final = 20
 _NAMES = {number: name for name, number in STATIC_TYPES.items()}
+# As an rtpmap names them, with or without the number of channels.
+_BY_MAP = {f"{name}/8000{one}": name for name in STATIC_TYPES for one in ("", "/1")}
 
 
 class Direction(Enum):
@@ -84,7 +87,7 @@ class Negotiated:
     remote_ip: str
     remote_port: int
     payload_type: int
-    codec: str
+    codec: Codec
     event_payload_type: int | None
     direction: Direction
 
@@ -171,7 +174,7 @@ def make_offer(
     local_ip: str,
     local_port: int,
     *,
-    codecs: Sequence[str] = ("PCMU", "PCMA"),
+    codecs: Sequence[Codec] = ("PCMU", "PCMA"),
     direction: Direction = Direction.SENDRECV,
     session_id: int = 1,
     version: int = 1,
@@ -188,7 +191,7 @@ def make_answer(
     local_ip: str,
     local_port: int,
     *,
-    codecs: Sequence[str] = ("PCMU", "PCMA"),
+    codecs: Sequence[Codec] = ("PCMU", "PCMA"),
     direction: Direction = Direction.SENDRECV,
     session_id: int = 1,
     version: int = 1,
@@ -234,7 +237,7 @@ def read_answer(offer: bytes, answer: bytes) -> Negotiated:
 
 
 def _match(
-    media: Media, described: SessionDescription, codecs: Sequence[str], wanted: Direction
+    media: Media, described: SessionDescription, codecs: Sequence[Codec], wanted: Direction
 ) -> Negotiated | None:
     if media.kind != "audio" or media.port == 0 or media.protocol != "RTP/AVP":
         return None
@@ -250,7 +253,7 @@ def _match(
     return Negotiated(media.connection, media.port, *found, _event_type(media), ours)
 
 
-def _codecs(media: Media) -> list[tuple[int, str]]:
+def _codecs(media: Media) -> list[tuple[int, Codec]]:
     """(payload type, name) of the codecs we know, in the order of the m= line."""
     maps = dict(_rtpmaps(media))
     out = []
@@ -258,9 +261,8 @@ def _codecs(media: Media) -> list[tuple[int, str]]:
         if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > 127:
             continue
         number = int(text)
-        name = maps.get(number, f"{_NAMES.get(number, '')}/8000")
-        codec, _, rate = name.partition("/")
-        if codec in STATIC_TYPES and rate.partition("/")[0] == "8000":
+        codec = _BY_MAP.get(maps[number]) if number in maps else _NAMES.get(number)
+        if codec is not None:
             out.append((number, codec))
     return out
 

@@ -227,4 +227,5 @@ def _create_ledger() -> None:
         sa.CheckConstraint("held_millicredits >= 0", name="holds_hold_no_debt"),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("postings_between", "postings", ["giver", "taker"])
     op.create_index("holds_of_node", "holds", ["node", "state"])
