@@ -33,7 +33,7 @@ class State(StrEnum):
     """Where a conference is in its life."""
 
     SCHEDULED = "scheduled"
-    RUNNING = "running"
+    RUNNING = "on"
     ENDED = "ended"
 
 

@@ -34,9 +34,6 @@ class Health:
     detail: str = ""
 
 
-Probe = Callable[[], Health]
-
-
 @dataclass(frozen=True)
 class Description:
     """What a metric is called and means."""

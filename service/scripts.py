@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from service.errors import Refused, Status
 from service.storage.database import Database
@@ -137,6 +137,19 @@ class Scripts:
         while self._sources_bytes > SOURCES_CACHED_BYTES_MAX:
             _, dropped = self._sources.popitem(last=False)
             self._sources_bytes -= len(dropped)
+
+
+def find_script(connection: Connection, account_id: str, name_or_id: str) -> str:
+    """The id of the account's script of that name or id; raises `Refused` where there is none."""
+    found = connection.scalar(
+        select(scripts.c.id).where(
+            scripts.c.account_id == account_id,
+            or_(scripts.c.name == name_or_id, scripts.c.id == name_or_id),
+        )
+    )
+    if found is None:
+        raise Refused(Status.NOT_FOUND, f"the account has no script {name_or_id!r}", field="script")
+    return str(found)
 
 
 def _store(

@@ -32,12 +32,14 @@ class SessionResult:
 
     ``reason``: ``exit`` (the element), ``end`` (nothing was left to do), ``disconnect`` (the
     document hung up or handed the call over), ``hangup`` (the caller did), ``error`` (an event
-    nobody caught, or a limit: then ``error`` tells which).
+    nobody caught, or a limit: then ``error`` tells which). ``started`` is False where not even
+    the start document could be loaded.
     """
 
     reason: Reason
     value: Any = None
     error: ErrorReport | None = None
+    started: bool = True
 
 
 class Session:
@@ -75,7 +77,10 @@ class Session:
             finished = yield from self._interpret(interpreter)
             yield from _say_the_rest(interpreter)
             return SessionResult(
-                interpreter.ending(finished.reason), finished.value, finished.error
+                interpreter.ending(finished.reason),
+                finished.value,
+                finished.error,
+                interpreter.started,
             )
         finally:
             interpreter.ecmascript.close()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -24,7 +24,7 @@ from service.api.repeats import Repeats, fingerprint
 from service.api.replies import FORMATS, Reply
 from service.config import Settings
 from service.errors import STATUSES, Refused, Status
-from service.metrics import CONTENT_TYPE, Probe, Registry
+from service.metrics import CONTENT_TYPE, Health, Registry
 from service.numbers import Numbers
 from service.scripts import Scripts
 from service.storage.database import Database
@@ -65,7 +65,7 @@ class Api:
     numbers: Numbers
     database: Database
     metrics: Registry
-    probes: Mapping[str, Probe]
+    state: Callable[[], Awaitable[Mapping[str, Health]]]
     now: Callable[[], datetime] = utc_now
     repeats: Repeats = field(init=False)
 
@@ -205,7 +205,7 @@ class Api:
 
     async def health(self, request: Request) -> Response:
         """Answer `/healthz`: 200 with the state of each part, 503 where one is down."""
-        parts = {name: probe() for name, probe in self.probes.items()}
+        parts = await self.state()
         well = all(part.ok for part in parts.values())
         return JSONResponse(
             {
@@ -240,15 +240,15 @@ def create_app(
     numbers: Numbers,
     database: Database,
     metrics: Registry,
-    probes: Mapping[str, Probe],
+    health: Callable[[], Awaitable[Mapping[str, Health]]],
     now: Callable[[], datetime] = utc_now,
 ) -> Starlette:
-    """The ASGI application. `probes` tell the state of each part for `/healthz`.
+    """The ASGI application. `health` tells the state of each part for `/healthz`.
 
     Adds its own metrics to `metrics`: `voicemashup_api_requests_total` and
     `voicemashup_api_request_seconds`.
     """
-    api = Api(core, settings, accounts, scripts, numbers, database, metrics, probes, now)
+    api = Api(core, settings, accounts, scripts, numbers, database, metrics, health, now)
     every = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Starlette(
         routes=[

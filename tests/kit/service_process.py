@@ -140,7 +140,7 @@ class ServiceProcess:
     @property
     def database(self) -> Path:
         """The SQLite file."""
-        return self.folder / "data" / "voicemashup.db"
+        return self.folder / "data" / "voicemashup.sqlite"
 
     @property
     def pid(self) -> int:

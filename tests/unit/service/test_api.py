@@ -134,12 +134,15 @@ class Service:
             numbers=self.numbers,
             database=database,
             metrics=self.metrics,
-            probes={name: lambda name=name: self.health[name] for name in self.health},
+            health=self._state,
             now=lambda: self.now,
         )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://voice.example"
         )
+
+    async def _state(self) -> dict[str, Health]:
+        return self.health
 
     async def open(self) -> None:
         self.account_id = (await self.accounts.create("Eve", opening_millicredits=0, at=NOW)).id
