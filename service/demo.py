@@ -8,7 +8,6 @@ themselves.
 """
 
 import asyncio
-import re
 import sys
 import tempfile
 import time
@@ -64,9 +63,7 @@ async def _demo(folder: Path) -> int:
 async def _conference(service: "ServiceProcess") -> int:
     from tests.kit.phone import Phone
 
-    said = await service.run("account", "key", "demo")
-    key = _word(r"\b[a-z][a-z0-9]{10}\b", said)
-    password = _word(r"\b[a-z2-9]{16}\b", await service.run("phone", "password", "alice"))
+    key, password = service.key, service.passwords["alice"]
     conf_id = await _prepare(service, key)
     guest = await Phone.start("alice")
     phones = [await Phone.start(name) for name in NAMES]
@@ -189,13 +186,6 @@ async def _show_calls(service: "ServiceProcess", key: str, conf_id: str, call_id
 
 def _flat(detail: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in detail.items())
-
-
-def _word(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    if match is None:
-        raise SystemExit(f"The command line did not answer as expected: {text}")
-    return match[0]
 
 
 _begun = time.monotonic()
