@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, cast
 
 from telephony.agent import UserAgent
 from telephony.core import AgentSettings, TrunkSettings
@@ -521,16 +521,16 @@ class _Connection(asyncio.Protocol):
         self.heard_at = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Not every event loop's transports (uvloop's) are instances of asyncio's class.
+        self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         if peer is None:  # it was gone before we looked
-            transport.abort()
+            self._transport.abort()
             return
         self.peer = (peer[0], peer[1])
         self.flow = Flow("tcp", *self.peer, self._endpoint.connected(self))
         if not self.flow.connection:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self.flow.connection:
