@@ -435,9 +435,11 @@ def server_key(request: Request, method: str) -> Key:
     """
     via = request.vias[0]
     branch = via.branch
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return (branch, via.host.lower(), str(via.port or 5060), method)
     number = str(request.cseq[0])
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        # With the number: phones there are send the INVITE that answers a 401 on the branch of
+        # the one that was refused. A retransmission, an ACK and a CANCEL repeat the number.
+        return (branch, via.host.lower(), str(via.port or 5060), number, method)
     return (
         request.uri_text,
         request.from_.tag,
@@ -464,7 +466,7 @@ def _non_success_ack(request: Request, response: Response) -> bytes:
 class TransactionLayer:
     """All transactions of one agent."""
 
-    __slots__ = ("clients", "resent", "send", "servers", "timers", "trying", "values")
+    __slots__ = ("_by_flow", "clients", "resent", "send", "servers", "timers", "trying", "values")
 
     def __init__(
         self,
@@ -479,6 +481,7 @@ class TransactionLayer:
         self.trying = trying
         self.clients: dict[Key, Transaction] = {}
         self.servers: dict[Key, Transaction] = {}
+        self._by_flow: dict[Flow, dict[Transaction, None]] = {}
         self.resent = 0
 
     def start_client(
@@ -492,6 +495,7 @@ class TransactionLayer:
         transaction = Transaction(self, table, state, key, request, flow, user)
         transaction.wire = bytes(request)
         self.clients[key] = transaction
+        self._by_flow.setdefault(flow, {})[transaction] = None
         transaction.fire(Event.START, now)
         return transaction
 
@@ -509,6 +513,7 @@ class TransactionLayer:
         state = State.PROCEEDING if invite else State.TRYING
         transaction = Transaction(self, table, state, key, request, flow, user)
         self.servers[key] = transaction
+        self._by_flow.setdefault(flow, {})[transaction] = None
         transaction.fire(Event.START, now)
         return transaction
 
@@ -531,9 +536,12 @@ class TransactionLayer:
         for table in (self.clients, self.servers):
             if table.get(transaction.key) is transaction:
                 del table[transaction.key]
+        on_flow = self._by_flow.get(transaction.flow, {})
+        on_flow.pop(transaction, None)
+        if not on_flow:
+            self._by_flow.pop(transaction.flow, None)
 
     def break_flow(self, flow: Flow, now: float) -> None:
         """Tell every transaction on `flow` that the transport failed."""
-        for table in (self.clients, self.servers):
-            for transaction in [tx for tx in table.values() if tx.flow == flow]:
-                transaction.fire(Event.TRANSPORT_ERROR, now)
+        for transaction in list(self._by_flow.get(flow, ())):
+            transaction.fire(Event.TRANSPORT_ERROR, now)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import json
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,19 +29,10 @@ from telephony.messages import Request, Response, parse_message
 from telephony.sdp import make_offer
 from telephony.transport import Flow
 from telephony.uri import NameAddress, SipUri, parse_sip_uri
+from tests.kit.wire import Faults, Wire
 
 SDP = make_offer("192.0.2.1", 40_000)
 TORTURE = Path(__file__).resolve().parents[4] / "shared" / "sip-torture"
-
-
-@dataclass
-class Weather:
-    """What the wire does to datagrams: chances from 0 to 1, delays in seconds."""
-
-    loss: float = 0.0
-    duplicate: float = 0.0
-    delay: float = 0.001
-    jitter: float = 0.0
 
 
 @dataclass
@@ -85,6 +74,7 @@ class Node:
             secret=b"secret",
         )
         self.events: list[AgentEvent] = []
+        self.told_at = 0.0  # when the last event came
         self.on_call: Callable[[Leg], None] = lambda leg: leg.answer(SDP)
         self.on_event: Callable[[AgentEvent], None] = lambda event: None
         self.on_offer: Callable[[Leg, bytes], bytes | None] = lambda leg, sdp: SDP
@@ -126,6 +116,7 @@ class Node:
             self.world.send(self, flow, data)
         while (event := self.agent.next_event()) is not None:
             self.events.append(event)
+            self.told_at = self.world.now
             match event:
                 case IncomingCall(leg):
                     self.on_call(leg)
@@ -172,18 +163,17 @@ class Node:
 
 
 class World:
-    """The wire and the clock."""
+    """The wire and the clock. Nodes are at port 5060; what reaches no node is kept in `raw`."""
 
-    def __init__(self, seed: int = 1, weather: Weather | None = None) -> None:
+    def __init__(self, seed: int = 1, faults: Faults | None = None) -> None:
         self.now = 100.0
-        self.random = random.Random(seed)
-        self.weather = weather or Weather()
+        self.seed = seed
+        self.faults = faults or Faults(delay_s=0.001)
         self.nodes: dict[tuple[str, int], Node] = {}
         self.raw: dict[tuple[str, int], list[bytes]] = {}
         self.sent: list[Sent] = []
         self.drop: Callable[[Sent], bool] = lambda sent: False
-        self._queue: list[tuple[float, int, Flow, Flow, bytes]] = []
-        self._sequence = itertools.count()
+        self._wires: dict[tuple[Flow, tuple[str, int]], Wire] = {}
         self._connections: dict[frozenset[tuple[str, int]], int] = {}
 
     def node(self, host: str, passwords: dict[str, str] | None = None, **settings: Any) -> Node:
@@ -197,56 +187,60 @@ class World:
 
     def put(self, own: tuple[str, int], flow: Flow, data: bytes) -> None:
         """Send `data` from the address `own` to `flow`."""
-        ends = frozenset((own, (flow.host, flow.port)))
+        end = (flow.host, flow.port)
         number = 0
         if flow.reliable:
-            number = self._connections.setdefault(ends, len(self._connections) + 1)
+            number = self._connections.setdefault(frozenset((own, end)), len(self._connections) + 1)
         sent = Sent(self.now, Flow(flow.transport, *own, number), flow, data)
         self.sent.append(sent)
         if self.drop(sent):
             return
-        if flow.reliable:
-            self._deliver(self.now + self.weather.delay, sent)
-            return
-        copies = 1 + (self.random.random() < self.weather.duplicate)
-        for _ in range(copies):
-            if self.random.random() >= self.weather.loss:
-                jitter = self.random.random() * self.weather.jitter
-                self._deliver(self.now + self.weather.delay + jitter, sent)
+        wire = self._wires.get((sent.source, end))
+        if wire is None:
+            faults = Faults(delay_s=self.faults.delay_s) if flow.reliable else self.faults
+            wire = Wire(self.seed * 1_000 + len(self._wires), faults)
+            self._wires[(sent.source, end)] = wire
+        wire.send(data, self.now)
 
-    def _deliver(self, at: float, sent: Sent) -> None:
-        entry = (at, next(self._sequence), sent.source, sent.target, sent.data)
-        heapq.heappush(self._queue, entry)
+    def cut(self, one: Node, other: Node) -> None:
+        """The TCP connection between two nodes breaks; both hear of it."""
+        ends = [(node.settings.host, node.settings.port) for node in (one, other)]
+        number = self._connections.pop(frozenset(ends))
+        for node, far in ((one, ends[1]), (other, ends[0])):
+            node.agent.connection_lost(Flow("tcp", *far, number), self.now)
+            node.flush()
 
     def run(self, seconds: float) -> None:
         """Let `seconds` pass: datagrams arrive and timers fire in order."""
         end = self.now + seconds
         while True:
             times = [node.agent.get_timer() for node in self.nodes.values()]
-            due = [time for time in times if time is not None]
-            if self._queue:
-                due.append(self._queue[0][0])
-            if not due or min(due) > end:
+            times += [wire.next_arrival() for wire in self._wires.values()]
+            due = min((time for time in times if time is not None), default=end + 1)
+            if due > end:
                 self.now = end
                 return
-            self.now = max(self.now, min(due))
+            self.now = max(self.now, due)
             self._step()
 
     def _step(self) -> None:
-        while self._queue and self._queue[0][0] <= self.now:
-            _, _, source, target, data = heapq.heappop(self._queue)
-            node = self.nodes.get((target.host, target.port))
-            if node is None:
-                self.raw.setdefault((target.host, target.port), []).append(data)
-            elif source.reliable:
-                node.agent.receive_stream_data(data, source, self.now)
-                node.flush()
-            else:
-                node.agent.receive_datagram(data, source, self.now)
-                node.flush()
+        for (source, end), wire in list(self._wires.items()):
+            for data in wire.arrivals(self.now):
+                self._arrive(source, end, data)
         for node in self.nodes.values():
             node.agent.handle_timer(self.now)
             node.flush()
+
+    def _arrive(self, source: Flow, end: tuple[str, int], data: bytes) -> None:
+        node = self.nodes.get(end)
+        if node is None:
+            self.raw.setdefault(end, []).append(data)
+            return
+        if source.reliable:
+            node.agent.receive_stream_data(data, source, self.now)
+        else:
+            node.agent.receive_datagram(data, source, self.now)
+        node.flush()
 
     def kinds(self, source: Node | None = None) -> list[str]:
         """What was sent, in order, by `source` or by anyone."""
@@ -301,10 +295,10 @@ def world() -> World:
 
 @pytest.fixture
 def make_world() -> Callable[..., World]:
-    """A wire with a seed and weather of the test's own."""
+    """A wire with a seed and faults of the test's own."""
 
-    def make(seed: int, **weather: float) -> World:
-        return World(seed, Weather(**weather))
+    def make(seed: int, **faults: float) -> World:
+        return World(seed, Faults(**faults))
 
     return make
 

@@ -119,11 +119,14 @@ def test_the_parser_takes_what_is_well_formed_and_raises_its_own_error(torture: 
         else:
             assert message.body == body
         return
+    refusal = None
     try:
         message = checked(torture.data)
     except MessageError as error:
-        assert 400 <= error.status <= 699
-        assert error.reason
+        refusal = error
+    if refusal is not None:
+        assert 400 <= refusal.status <= 699
+        assert refusal.reason
     else:
         assert torture.parse == "lenient"
         assert message.body == body
@@ -174,8 +177,9 @@ def parse_best(data: bytes) -> Request | Response:
     try:
         return parse_message(data)
     except MessageError as error:
-        assert error.message is not None
-        return error.message
+        if error.message is None:
+            raise
+        return error.message  # type: ignore[return-value]  # a Message is one of the two
 
 
 def cut_up(pieces: list[bytes]) -> tuple[list[bytes], tuple[int, str, bytes] | None]:
