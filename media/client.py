@@ -130,7 +130,8 @@ class MediaClient:
         assert self._supervisor is None, "started already"
         life = await self._spawn()
         try:
-            await asyncio.wait_for(self._read_until_ready(life), START_S_MAX)
+            async with asyncio.timeout(START_S_MAX):
+                await self._read_until_ready(life)
         except (TimeoutError, MediaUnavailable, BrokenMessage) as error:
             await self._end(life)
             self._life = None
@@ -176,7 +177,8 @@ class MediaClient:
                 raise MediaUnavailable("the media process is being started again")
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._news.wait()
         if leg_id in self._legs:
             raise LegExists(f"leg {leg_id!r} is open already")
         port = life.ports.popleft()
@@ -286,7 +288,8 @@ class MediaClient:
         self._requests[request] = answer
         self._send(Ask(request))
         try:
-            return await asyncio.wait_for(answer, SILENCE_S_MAX)
+            async with asyncio.timeout(SILENCE_S_MAX):
+                return await answer
         except TimeoutError:
             raise MediaUnavailable("the media process does not answer") from None
         finally:
@@ -404,12 +407,12 @@ class MediaClient:
     async def _live(self, life: _Life) -> None:
         """Return when the process has ended, or has been silent for too long."""
         frames = FrameReader()
-        loop = asyncio.get_running_loop()
         while True:
             patience = SILENCE_S_MAX if life.ready else START_S_MAX
             try:
-                left = life.heard_at + patience - loop.time()
-                await asyncio.wait_for(self._read_once(life, frames), max(0.0, left))
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes with data.
+                async with asyncio.timeout_at(life.heard_at + patience):
+                    await self._read_once(life, frames)
             except (MediaUnavailable, BrokenMessage, TimeoutError):
                 return
 
@@ -422,7 +425,8 @@ class MediaClient:
                 with contextlib.suppress(ProcessLookupError):
                     ask()
             try:
-                return await asyncio.wait_for(process.wait(), END_S_MAX)
+                async with asyncio.timeout(END_S_MAX):
+                    return await process.wait()
             except TimeoutError:
                 continue
         return await process.wait()

@@ -148,6 +148,17 @@ async def test_wrong_arguments_are_refused_here(running, tmp_path) -> None:  # t
         client.send_digits("anne", "1" * (DIGITS_QUEUED_MAX + 1))
 
 
+async def test_closing_while_an_answer_comes_in_ends_as_well() -> None:
+    first = free_ports_in_a_row(5)
+    client = MediaClient(MediaSettings(ports=range(first, first + 4)), Ear())
+    await client.start()
+    for _ in range(3):
+        await client.statistics()  # answered in the very turn of the loop that closes
+    async with asyncio.timeout(10):
+        await client.close()
+    assert client.pid is None
+
+
 async def test_closing_ends_the_process_and_frees_its_ports() -> None:
     ear, first = Ear(), free_ports_in_a_row(5)
     first += first % 2
