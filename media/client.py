@@ -284,7 +284,7 @@ class MediaClient:
             raise MediaUnavailable("the media process is being started again")
         self._request += 1
         request = self._request
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ProcessStatistics] = asyncio.get_running_loop().create_future()
         self._requests[request] = answer
         self._send(Ask(request))
         try:

@@ -154,9 +154,10 @@ async def test_closing_while_an_answer_comes_in_ends_as_well() -> None:
     await client.start()
     for _ in range(3):
         await client.statistics()  # answered in the very turn of the loop that closes
+    begun = asyncio.get_running_loop().time()
     async with asyncio.timeout(10):
         await client.close()
-    assert client.pid is None
+    assert asyncio.get_running_loop().time() - begun < 5
 
 
 async def test_closing_ends_the_process_and_frees_its_ports() -> None:
