@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from telephony.auth import DigestServer, Verdict
-from telephony.core import ALLOW, SDP_TYPE, AgentSettings, Core, Field, way_to
+from telephony.core import ALLOW, SDP_TYPE, AgentSettings, Core, Field, check_fields, way_to
 from telephony.dialogs import SipDialog
 from telephony.errors import LimitReached, MessageError, StreamError
 from telephony.incoming import IncomingCalls, ServerInvite
@@ -91,7 +91,6 @@ class UserAgent:
         credentials = self.trunk.credentials if self.trunk else None
         self._incoming = IncomingCalls(core, credentials)
         self._outgoing = OutgoingCalls(core)
-        self._framers: dict[Flow, StreamFramer] = {}
         self._closing = False
         self.counts: Counter[str] = Counter()
 
@@ -105,7 +104,7 @@ class UserAgent:
 
     def receive_stream_data(self, data: bytes, flow: Flow, now: float) -> bool:
         """Take bytes of a TCP connection; False: close it, its framing is lost."""
-        framer = self._framers.setdefault(flow, StreamFramer())
+        framer = self._core.connections.setdefault(flow, StreamFramer())
         framer.feed(data)
         try:
             while (message := framer.next_message()) is not None:
@@ -120,18 +119,18 @@ class UserAgent:
 
     def stream_partial(self, flow: Flow) -> bool:
         """Whether a message has begun on the connection and not ended."""
-        framer = self._framers.get(flow)
+        framer = self._core.connections.get(flow)
         return framer is not None and framer.partial
 
     def connection_lost(self, flow: Flow, now: float) -> None:
         """The TCP connection of `flow` is gone."""
-        self._framers.pop(flow, None)
+        self._core.connections.pop(flow, None)
         for way in (flow, flow._replace(connection=0)):
             self._core.transactions.break_flow(way, now)
-        self._registrar.lose_connection(flow)
-        for _, dialog in self._core.dialogs.values():
-            if dialog.flow == flow:
-                dialog.direct = False
+        for username in self._registrar.lose_connection(flow):
+            self._contacts_changed(username, now)
+        if self.trunk is not None:
+            self.trunk.lose_connection(flow, now)
 
     def transport_failed(self, flow: Flow, now: float) -> None:
         """What was sent to `flow` could not be delivered."""
@@ -215,7 +214,8 @@ class UserAgent:
         reason: str | None = None,
         headers: Sequence[Field] = (),
     ) -> None:
-        """See Leg.reject."""
+        """See Leg.reject. ValueError for a header with a line end."""
+        check_fields(headers)
         self._incoming.reject(leg, status, now, _one_line(reason), headers)
         self._core.end(leg, EndCause.REJECTED)
 
@@ -225,6 +225,7 @@ class UserAgent:
             assert leg.dialog is not None
             if leg.server is not None:
                 leg.server.stop()
+                leg.server = None
             text = _one_line(reason)
             quoted = f'SIP ;cause=200 ;text="{quote(text)}"' if text else None
             self._core.say_goodbye(leg.dialog, self._incoming.credentials_for(leg), now, quoted)
@@ -412,6 +413,8 @@ class UserAgent:
             raise _Refusal(420, fields=[("Unsupported", ", ".join(request.items("require")))])
         if method in ("INVITE", "UPDATE"):
             _judge_body(request)
+        if method == "INVITE" and not request.to.tag:
+            _judge_contact(request)
 
     def _find_dialog(self, request: Request) -> tuple[Leg, SipDialog] | None:
         tag = request.to.tag
@@ -469,18 +472,22 @@ class UserAgent:
     ) -> None:
         """RFC 3261 14.2 and RFC 3311 5.2: one offer at a time."""
         invite = transaction.request.method == "INVITE"
+        if invite:
+            self._incoming.imply_ack(leg, now)
         if leg.state is LegState.ENDED:
             self._core.respond(transaction, 481, now)
         elif leg.direction is LegDirection.OUTGOING and not dialog.confirmed:
             # Our own INVITE is still open (14.2).
             self._core.respond(transaction, 491, now)
+        elif not invite and not transaction.request.body:
+            self._incoming.update(dialog, transaction, source, now)
         elif leg.offer is not None or leg.state is not LegState.UP or leg.server is not None:
             wait = ("Retry-After", str(secrets.randbelow(11)))
             self._core.respond(transaction, 500, now, reason="Offer pending", fields=[wait])
         elif invite:
             self._incoming.reinvite(leg, dialog, transaction, source)
         else:
-            self._incoming.update(leg, dialog, transaction, source, now)
+            self._incoming.take_offer(leg, dialog, transaction, source)
 
     def _outside_dialog(self, transaction: Transaction, source: Flow, now: float) -> None:
         match transaction.request.method:
@@ -493,7 +500,14 @@ class UserAgent:
 
     def _options(self, transaction: Transaction, now: float) -> None:
         """RFC 3261 11.2."""
-        fields = [_ALLOW_FIELD, _ACCEPT_FIELD, ("Server", self._core.settings.user_agent)]
+        fields = [
+            _ALLOW_FIELD,
+            _ACCEPT_FIELD,
+            ("Accept-Encoding", "identity"),
+            ("Accept-Language", "en"),
+            ("Supported", ""),
+            ("Server", self._core.settings.user_agent),
+        ]
         self._core.respond(transaction, 200, now, fields=fields)
 
     def _invite(self, transaction: Transaction, source: Flow, now: float) -> None:
@@ -509,7 +523,7 @@ class UserAgent:
         username = None
         if not from_trunk and self._policy.requires_authentication(request, source):
             values = [*request.values("proxy-authorization"), *request.values("authorization")]
-            username = self._prove(transaction, values, source, 407, now)
+            username = self._prove(transaction, values, source, now)
             if username is None:
                 return
         if self._closing or len(core.legs) >= LEGS_MAX:
@@ -518,13 +532,17 @@ class UserAgent:
             return
         self.counts["incoming_calls"] += 1
         self._incoming.offer(
-            transaction, source, self._control, username=username, from_trunk=from_trunk
+            transaction, source, self._control, now, username=username, from_trunk=from_trunk
         )
 
     def _prove(
-        self, transaction: Transaction, values: Sequence[str], source: Flow, status: int, now: float
+        self, transaction: Transaction, values: Sequence[str], source: Flow, now: float
     ) -> str | None:
-        """The proven username, or None where the request has been answered."""
+        """The proven username, or None where the request has been answered.
+
+        We end the call and make another, so we ask as a user agent server does: with 401
+        (RFC 3261 22.2), which every phone answers.
+        """
         proof = self._digest.check(transaction.request.method, values, source.host, now)
         if proof.verdict is Verdict.PROVEN:
             return proof.username
@@ -534,17 +552,18 @@ class UserAgent:
             return None
         if proof.verdict is Verdict.WRONG:
             self.counts["digest_wrong"] += 1
-        name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
         stale = proof.verdict is Verdict.STALE
-        fields = [(name, value) for value in self._digest.challenges(now, stale=stale)]
-        self._core.respond(transaction, status, now, fields=fields)
+        fields = [
+            ("WWW-Authenticate", value) for value in self._digest.challenges(now, stale=stale)
+        ]
+        self._core.respond(transaction, 401, now, fields=fields)
         return None
 
     def _register(self, transaction: Transaction, source: Flow, now: float) -> None:
         """RFC 3261 10.3."""
         core, request = self._core, transaction.request
         values = request.values("authorization")
-        username = self._prove(transaction, values, source, 401, now)
+        username = self._prove(transaction, values, source, now)
         if username is None:
             return
         address = request.to.uri
@@ -577,8 +596,13 @@ class UserAgent:
     def _expire(self, username: str, now: float) -> None:
         self._expiry.pop(username, None)
         if self._registrar.expire(username, now):
-            contacts = self._registrar.contacts(username, now)
-            self._core.events.append(RegistrationChanged(username, contacts))
+            self._contacts_changed(username, now)
+        else:
+            self._watch_expiry(username, now)
+
+    def _contacts_changed(self, username: str, now: float) -> None:
+        contacts = self._registrar.contacts(username, now)
+        self._core.events.append(RegistrationChanged(username, contacts))
         self._watch_expiry(username, now)
 
 
@@ -592,6 +616,13 @@ class _Refusal(Exception):
         self.status = status
         self.reason = reason
         self.fields = fields
+
+
+def _judge_contact(request: Request) -> None:
+    """RFC 3261 8.1.1.8: requests of ours within the dialog must have somewhere to go."""
+    contacts = request.contacts
+    if not isinstance((contacts[0] if contacts else request.from_).uri, SipUri):
+        raise _Refusal(400, "Contact is not a SIP URI" if contacts else "Missing Contact")
 
 
 def _judge_body(request: Request) -> None:

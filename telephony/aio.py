@@ -85,7 +85,7 @@ class Application(Protocol):
     """
 
     def requires_authentication(self, request: Request, source: Flow) -> bool:
-        """Whether an INVITE that does not come from the trunk must prove its sender (407)."""
+        """Whether an INVITE that does not come from the trunk must prove its sender (401)."""
 
     def incoming_call(self, leg: Leg) -> None:
         """A new INVITE."""
@@ -293,8 +293,16 @@ class SipEndpoint:
             except OSError as error:
                 _LOG.warning("SIP socket: %s", error)
                 break
-            agent.receive_datagram(data, Flow("udp", address[0], address[1]), now)
+            try:
+                agent.receive_datagram(data, Flow("udp", address[0], address[1]), now)
+            except Exception:
+                self._failed(f"a datagram from {address[0]}:{address[1]}")
         self._pump()
+
+    def _failed(self, what: str) -> None:
+        """A mistake of ours: one message or timer suffers from it, not the endpoint."""
+        self._counts["agent_errors"] += 1
+        _LOG.exception("the agent failed on %s", what)
 
     def _pump_soon(self) -> None:
         if not self._pumping and not self._pump_due:
@@ -337,7 +345,10 @@ class SipEndpoint:
 
     def _timer_fired(self) -> None:
         self._timer = None
-        self._agent.handle_timer(self._loop.time())
+        try:
+            self._agent.handle_timer(self._loop.time())
+        except Exception:
+            self._failed("a timer")
         self._pump()
 
     def _tell(self, event: AgentEvent) -> None:
@@ -411,6 +422,8 @@ class SipEndpoint:
                 _, connection = await self._loop.create_connection(
                     lambda: _Connection(self), host, flow.port
                 )
+            if not connection.flow.connection:
+                raise ConnectionError("refused at CONNECTIONS_MAX, or gone at once")
         except OSError as error:
             _LOG.info("SIP over TCP to %s:%d: %s", host, flow.port, error or "no answer")
             del self._waiting[flow]
@@ -484,11 +497,14 @@ class SipEndpoint:
 
     def received(self, connection: _Connection, data: bytes) -> None:
         """Bytes came over a connection."""
-        if not self._agent.receive_stream_data(data, connection.flow, self._loop.time()):
-            self._pump()
-            connection.close()
-            return
+        keep = False
+        try:
+            keep = self._agent.receive_stream_data(data, connection.flow, self._loop.time())
+        except Exception:
+            self._failed(f"data from {connection.peer[0]}:{connection.peer[1]}")
         self._pump()
+        if not keep:
+            connection.close()
 
     def disconnected(self, connection: _Connection) -> None:
         """A connection is gone."""

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from telephony.auth import DigestCredentials, answer_challenge
+from telephony.auth import DigestCredentials, answer_challenge, parse_digest
 from telephony.dialogs import DialogKey, SipDialog
 from telephony.errors import ChallengeError
 from telephony.legs import AgentEvent, EndCause, Leg, LegEnded, LegState
 from telephony.limits import DATAGRAM_REQUEST_BYTES_MAX
-from telephony.messages import Request, Response, render_response
+from telephony.messages import Request, Response, StreamFramer, render_response
 from telephony.timers import Timers
 from telephony.transactions import (
     MAGIC_COOKIE,
@@ -72,9 +72,9 @@ class Core:
         self.timers = Timers()
         self.outbox: list[tuple[Flow, bytes]] = []
         self.events: deque[AgentEvent] = deque()
-        self.transactions = TransactionLayer(
-            self.timers, settings.timers, self.send, lambda request: render_response(request, 100)
-        )
+        self.transactions = TransactionLayer(self.timers, settings.timers, self.send, _trying)
+        # What arrived of each open TCP connection that was heard of.
+        self.connections: dict[Flow, StreamFramer] = {}
         self.dialogs: dict[DialogKey, tuple[Leg, SipDialog]] = {}
         self.legs: dict[str, Leg] = {}
         self.exchanges = 0
@@ -136,6 +136,8 @@ class Core:
         if number is None:
             dialog.local_number += 1
             number = dialog.local_number
+        if dialog.flow.connection and dialog.flow not in self.connections:
+            dialog.direct = False
         uri, routes, hop = dialog.route()
         flow = dialog.flow if hop is None else way_to(hop)
         request = self.request(
@@ -191,15 +193,35 @@ class Core:
         now: float,
         reason: str | None = None,
     ) -> None:
-        """Send BYE and forget the dialog (RFC 3261 15.1.1)."""
-        self.dialogs.pop(dialog.key, None)
+        """Send BYE and, once it is over, forget the dialog (RFC 3261 15.1.1).
+
+        Until then a BYE of the peer that crosses ours is still answered 200 (RFC 5407 3.2.1).
+        """
         fields = [("Reason", reason)] if reason else []
 
-        def compose(_flow: Flow, authorization: Field | None) -> tuple[Request, Flow]:
-            extra = [authorization] if authorization else []
-            return self.in_dialog(dialog, "BYE", fields=[*fields, *extra])
+        def compose(_flow: Flow, authorization: Sequence[Field]) -> tuple[Request, Flow]:
+            return self.in_dialog(dialog, "BYE", fields=[*fields, *authorization])
 
-        Exchange(self, compose, dialog.flow, credentials=credentials).start(now)
+        def over(answer: Response | int, _now: float) -> None:
+            if isinstance(answer, int) or answer.status >= 200:
+                self.dialogs.pop(dialog.key, None)
+
+        Exchange(
+            self, compose, dialog.flow, credentials=credentials, on_response=over, on_failure=over
+        ).start(now)
+
+
+def _trying(request: Request) -> bytes:
+    """100, with the request's Timestamp (RFC 3261 8.2.6.1)."""
+    stamps = [("Timestamp", value) for value in request.values("timestamp")]
+    return render_response(request, 100, fields=stamps)
+
+
+def check_fields(fields: Iterable[Field]) -> None:
+    """ValueError where a header field would smuggle in another line."""
+    for name, value in fields:
+        if any(character in name + value for character in "\r\n"):
+            raise ValueError(f"header {name!r} holds a line end")
 
 
 def way_to(uri: SipUri) -> Flow:
@@ -207,7 +229,7 @@ def way_to(uri: SipUri) -> Flow:
     return Flow("tcp" if uri.transport == "tcp" else "udp", *uri.address)
 
 
-Compose = Callable[[Flow, Field | None], tuple[Request, Flow]]
+Compose = Callable[[Flow, Sequence[Field]], tuple[Request, Flow]]
 
 
 class Exchange:
@@ -215,15 +237,17 @@ class Exchange:
 
     `compose` writes the request for a flow with the credentials to carry, and says where it
     goes. Responses that no retry answers go to `on_response`; `on_failure` hears 408 or 503.
+    A proxy and the server behind it may both ask for credentials (RFC 3261 22.3).
     """
 
     __slots__ = (
-        "_attempts",
+        "_challenges",
         "_compose",
         "_core",
         "_credentials",
         "_flow",
         "_moved",
+        "_no_stream",
         "_on_failure",
         "_on_response",
         "_open",
@@ -247,22 +271,25 @@ class Exchange:
         self._credentials = credentials
         self._on_response = on_response
         self._on_failure = on_failure
-        self._attempts = 0
-        self._moved: Flow | None = None
+        # By name of the field that answers: the challenges, how many came, uses of the nonce.
+        self._challenges: dict[str, tuple[list[str], int, int]] = {}
+        self._moved = False
+        self._no_stream = False
         self._open = False
-        self.authorization: Field | None = None
+        self.authorization: tuple[Field, ...] = ()
         self.transaction: Transaction | None = None
 
     def start(self, now: float) -> None:
         """Send the request."""
         request, flow = self._compose(self._flow, self.authorization)
-        if not flow.reliable and len(bytes(request)) > DATAGRAM_REQUEST_BYTES_MAX:
-            if self._moved is None:
-                # Too large for a datagram: RFC 3261 18.1.1 asks for TCP.
-                self._moved = flow
-                flow = Flow("tcp", flow.host, flow.port)
+        if (
+            not (flow.reliable or self._no_stream)
+            and len(bytes(request)) > DATAGRAM_REQUEST_BYTES_MAX
+        ):
+            # Too large for a datagram: RFC 3261 18.1.1 asks for TCP.
+            self._moved = True
+            flow = Flow("tcp", flow.host, flow.port)
             request = _over(request, flow)
-        self._attempts += 1
         if not self._open:
             self._open = True
             self._core.exchanges += 1
@@ -285,8 +312,8 @@ class Exchange:
 
     def unanswered(self, transaction: Transaction, status: int, now: float) -> None:
         """ClientUser: no final response."""
-        if status == 503 and self._moved is not None and transaction.flow.reliable:
-            self._flow = self._moved
+        if status == 503 and self._moved and not self._no_stream:
+            self._no_stream = True
             self.start(now)
             return
         self._close()
@@ -307,23 +334,38 @@ class Exchange:
             else ("proxy-authenticate", "Proxy-Authorization")
         )
         challenges = response.values(key)
-        stale = any("stale=true" in text.lower() for text in challenges)
-        if self._attempts >= (3 if stale else 2):
+        _, came, _ = self._challenges.get(name, ([], 0, 0))
+        stale = any(
+            fields.get("stale", "").lower() == "true"
+            for fields in map(parse_digest, challenges)
+            if fields
+        )
+        if came >= (2 if stale else 1):
             return False
-        request = transaction.request
+        self._challenges[name] = (challenges, came + 1, 0)
         try:
-            value = answer_challenge(
-                challenges,
-                self._credentials,
-                request.method,
-                request.uri_text,
-                cnonce=self._core.token(8),
-            )
+            self.authorization = self._answer_challenges(self._credentials, transaction.request)
         except ChallengeError:
             return False
-        self.authorization = (name, value)
         self.start(now)
         return True
+
+    def _answer_challenges(
+        self, credentials: DigestCredentials, request: Request
+    ) -> tuple[Field, ...]:
+        out = []
+        for name, (challenges, came, uses) in self._challenges.items():
+            self._challenges[name] = (challenges, came, uses + 1)
+            value = answer_challenge(
+                challenges,
+                credentials,
+                request.method,
+                request.uri_text,
+                nonce_count=uses + 1,
+                cnonce=self._core.token(8),
+            )
+            out.append((name, value))
+        return tuple(out)
 
 
 def _over(request: Request, flow: Flow) -> Request:

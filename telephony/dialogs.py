@@ -60,10 +60,10 @@ class SipDialog:
 
         The last is None where the dialog's flow leads to the peer.
         """
-        target = str(self.target.uri)
+        uri = self.target.uri
+        assert isinstance(uri, SipUri)
+        target = uri.request_uri
         if not self.routes:
-            uri = self.target.uri
-            assert isinstance(uri, SipUri)
             return target, (), None if self.direct else uri
         first = parse_address(self.routes[0]).uri
         assert isinstance(first, SipUri)
@@ -91,7 +91,10 @@ def _usable_routes(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def dialog_of_invite(request: Request, local_tag: str, flow: Flow) -> SipDialog:
-    """The UAS's dialog for an INVITE it answers (RFC 3261 12.1.1); MessageError 400."""
+    """The UAS's dialog for an INVITE it answers (RFC 3261 12.1.1); MessageError 400.
+
+    The Contact, or without one the From, must be a SIP URI.
+    """
     contacts = request.contacts
     # RFC 2543 peers need not send a Contact: their From stands for it.
     target = contacts[0] if contacts else request.from_

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from telephony.core import ALLOW, SDP_TYPE, Core
 from telephony.dialogs import SipDialog, dialog_of_invite
@@ -32,6 +32,9 @@ class ServerInvite:
 
     __slots__ = ("_calls", "_deadline", "_interval", "_timer", "leg", "transaction", "wire")
 
+    # A proxy gives up on an INVITE it hears nothing about for three minutes (RFC 3261 13.3.1.1).
+    RING_AGAIN_S: Final = 60.0
+
     def __init__(self, calls: IncomingCalls, leg: Leg, transaction: Transaction) -> None:
         self._calls = calls
         self.leg = leg
@@ -41,8 +44,19 @@ class ServerInvite:
         self._interval = 0.0
         self._deadline = 0.0
 
+    def keep_ringing(self, status: int, wire: bytes, now: float) -> None:
+        """The provisional response `wire` has been sent; send it each RING_AGAIN_S seconds."""
+        self.stop()
+
+        def again(due: float) -> None:
+            self.transaction.send(status, wire, due)
+            self.keep_ringing(status, wire, due)
+
+        self._timer = self._calls.core.timers.start(now + self.RING_AGAIN_S, again)
+
     def await_ack(self, wire: bytes, now: float) -> None:
         """The 2xx `wire` has been sent."""
+        self.stop()
         values = self._calls.core.settings.timers
         self.wire = wire
         self._interval = values.t1
@@ -50,7 +64,7 @@ class ServerInvite:
         self._timer = self._calls.core.timers.start(now + self._interval, self._again)
 
     def stop(self) -> None:
-        """The ACK came, or nobody waits for it any more."""
+        """Nothing is sent again: the ACK came, or nobody waits any more."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -92,11 +106,15 @@ class IncomingCalls:
         transaction: Transaction,
         source: Flow,
         control: LegControl,
+        now: float,
         *,
         username: str | None,
         from_trunk: bool,
     ) -> Leg:
-        """A leg for a new INVITE; the application hears of it."""
+        """A leg for a new INVITE; the application hears of it.
+
+        It ends by itself when the INVITE's Expires has passed (RFC 3261 13.3.1).
+        """
         request = transaction.request
         called = request.uri
         assert isinstance(called, SipUri)
@@ -111,19 +129,33 @@ class IncomingCalls:
         self.core.legs[leg.id] = leg
         self._merged[(request.call_id, request.from_.tag, request.cseq[0])] = leg.id
         self.core.events.append(IncomingCall(leg))
+        seconds = request.value("expires") or ""
+        if seconds.isascii() and seconds.isdigit() and len(seconds) < 10:
+            leg.ring_timer = self.core.timers.start(
+                now + int(seconds), lambda due: self._expired(leg, due)
+            )
         return leg
+
+    def _expired(self, leg: Leg, now: float) -> None:
+        if leg.state in (LegState.OFFERED, LegState.RINGING):
+            self.cancelled(leg, now)
 
     def ring(self, leg: Leg, sdp: bytes | None, now: float) -> None:
         """180, or 183 with early media; makes the early dialog."""
         self._ensure_dialog(leg)
         leg.state = LegState.RINGING
-        self._respond(leg, 183 if sdp else 180, now, sdp or b"")
+        status = 183 if sdp else 180
+        wire = self._respond(leg, status, now, sdp or b"")
+        assert leg.server is not None
+        leg.server.keep_ringing(status, wire, now)
 
     def answer(self, leg: Leg, sdp: bytes, now: float) -> None:
         """200 with `sdp`, sent again until the ACK."""
         dialog = self._ensure_dialog(leg)
         dialog.confirmed = True
         leg.state = LegState.ANSWERING
+        if leg.ring_timer is not None:
+            leg.ring_timer.cancel()
         self._forget_merge(leg)
         assert leg.server is not None
         leg.server.await_ack(self._respond(leg, 200, now, sdp), now)
@@ -138,6 +170,7 @@ class IncomingCalls:
     ) -> None:
         """A final failure in place of an answer."""
         assert leg.server is not None
+        leg.server.stop()
         self._forget(leg)
         self.core.respond(
             leg.server.transaction,
@@ -169,19 +202,33 @@ class IncomingCalls:
             return
         if ack.cseq[0] != server.transaction.request.cseq[0]:
             return
+        self._confirmed(leg, server, ack.body, now)
+
+    def imply_ack(self, leg: Leg, now: float) -> None:
+        """A re-INVITE came before the ACK: the peer has our 2xx (RFC 5407 3.1.4).
+
+        Not where that 2xx held our offer: its answer is still to come.
+        """
+        server = leg.server
+        if server is not None and server.wire and server.transaction.request.body:
+            self._confirmed(leg, server, b"", now)
+
+    def _confirmed(self, leg: Leg, server: ServerInvite, answer: bytes, now: float) -> None:
+        """The 2xx of `server` arrived, and with it `answer` if it was a late offer."""
         server.stop()
         leg.server = None
         assert leg.dialog is not None
         if leg.state is LegState.ENDED:
             self.core.say_goodbye(leg.dialog, self.credentials_for(leg), now)
             return
-        late = not server.transaction.request.body
-        if late and ack.body:
-            leg.remote_sdp = ack.body
+        if server.transaction.request.body:
+            answer = b""
+        if answer:
+            leg.remote_sdp = answer
         first = leg.state is LegState.ANSWERING
         leg.state = LegState.UP
-        if first or (late and ack.body):
-            self.core.events.append(LegAnswered(leg, ack.body if late else b""))
+        if first or answer:
+            self.core.events.append(LegAnswered(leg, answer))
 
     def never_acknowledged(self, server: ServerInvite, now: float) -> None:
         """No ACK in 64*T1: the dialog ends with BYE (RFC 3261 13.3.1.4)."""
@@ -194,6 +241,8 @@ class IncomingCalls:
     def undelivered(self, leg: Leg) -> None:
         """The way back to the caller broke; that ends only a leg without an answer."""
         if leg.state in (LegState.OFFERED, LegState.RINGING):
+            assert leg.server is not None
+            leg.server.stop()
             self._forget(leg)
             self.core.end(leg, EndCause.TRANSPORT)
 
@@ -201,22 +250,18 @@ class IncomingCalls:
         """A new INVITE within an established dialog (RFC 3261 14.2)."""
         leg.server = ServerInvite(self, leg, transaction)
         transaction.user = leg.server
-        self._take_offer(leg, dialog, transaction, source)
+        self.take_offer(leg, dialog, transaction, source)
 
-    def update(
-        self, leg: Leg, dialog: SipDialog, transaction: Transaction, source: Flow, now: float
-    ) -> None:
-        """An UPDATE within an established dialog (RFC 3311)."""
-        if transaction.request.body:
-            self._take_offer(leg, dialog, transaction, source)
-            return
+    def update(self, dialog: SipDialog, transaction: Transaction, source: Flow, now: float) -> None:
+        """An UPDATE without an offer: the peer's address changed (RFC 3311 5.2)."""
         dialog.refresh_target(transaction.request, source, transaction.request.vias[0])
         fields = [("Contact", self.core.contact(source)), self._allow]
         self.core.respond(transaction, 200, now, fields=fields)
 
-    def _take_offer(
+    def take_offer(
         self, leg: Leg, dialog: SipDialog, transaction: Transaction, source: Flow
     ) -> None:
+        """The offer of a re-INVITE or UPDATE, for the application to answer."""
         dialog.refresh_target(transaction.request, source, transaction.request.vias[0])
         leg.offer = transaction
         self.core.events.append(LegOffer(leg, transaction.request.body))

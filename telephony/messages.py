@@ -319,6 +319,8 @@ def parse_message(data: bytes) -> Request | Response:
     Octets past Content-Length are dropped. Raises MessageError whose `message` holds what
     could be read, so that a request can still be answered.
     """
+    if data[:2] == b"\r\n":
+        data = data.lstrip(b"\r\n")  # RFC 3261 7.5
     if len(data) > MESSAGE_BYTES_MAX:
         raise MessageError(513, f"Message Too Large (MESSAGE_BYTES_MAX is {MESSAGE_BYTES_MAX})")
     end = data.find(b"\r\n\r\n")
@@ -495,11 +497,12 @@ class StreamFramer:
     double CRLFs that ask for a CRLF back; the caller takes them with `take_pings`.
     """
 
-    __slots__ = ("_buffer", "_pings", "_scanned")
+    __slots__ = ("_buffer", "_pings", "_scanned", "_total")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._scanned = 0
+        self._total = 0
         self._pings = 0
 
     @property
@@ -526,22 +529,29 @@ class StreamFramer:
             self._drop_line_ends()
             if len(buffer) < 4 and b"\r\n\r\n".startswith(buffer):
                 return None
-        end = buffer.find(b"\r\n\r\n", max(self._scanned - 3, 0))
-        if end < 0:
-            self._scanned = len(buffer)
-            if self._scanned > MESSAGE_BYTES_MAX:
-                raise self._broken(513, "Header fields over MESSAGE_BYTES_MAX", self._scanned)
+        if not self._total and not self._find_end():
             return None
-        self._scanned = end + 3
-        total = end + 4 + self._content_length(end)
-        if total > MESSAGE_BYTES_MAX:
-            raise self._broken(513, f"Message over MESSAGE_BYTES_MAX {MESSAGE_BYTES_MAX}", end + 4)
+        total = self._total
         if len(buffer) < total:
             return None
         message = bytes(buffer[:total])
         del buffer[:total]
-        self._scanned = 0
+        self._scanned = self._total = 0
         return message
+
+    def _find_end(self) -> bool:
+        """Whether the header fields are whole; then `_total` is the length of the message."""
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n", max(self._scanned - 3, 0))
+        self._scanned = len(buffer)
+        if end < 0:
+            if self._scanned > MESSAGE_BYTES_MAX:
+                raise self._broken(513, "Header fields over MESSAGE_BYTES_MAX", self._scanned)
+            return False
+        self._total = end + 4 + self._content_length(end)
+        if self._total > MESSAGE_BYTES_MAX:
+            raise self._broken(513, f"Message over MESSAGE_BYTES_MAX {MESSAGE_BYTES_MAX}", end + 4)
+        return True
 
     def _drop_line_ends(self) -> None:
         buffer = self._buffer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from telephony.auth import DigestCredentials
-from telephony.core import ALLOW, Core, Exchange, Field
+from telephony.core import ALLOW, Core, Exchange, Field, check_fields
 from telephony.dialogs import SipDialog, dialog_of_response
 from telephony.errors import LimitReached
 from telephony.legs import (
@@ -54,7 +54,7 @@ class Fork:
         self._calls = calls
         self._core = calls.core
         self._leg = leg
-        self._uri = str(target[0])
+        self._uri = target[0].request_uri
         self._sdp = sdp
         self._fields = tuple(fields)
         self._credentials = credentials
@@ -86,14 +86,14 @@ class Fork:
         """Send the INVITE."""
         self._exchange.start(now)
 
-    def compose(self, flow: Flow, authorization: Field | None) -> tuple[Request, Flow]:
+    def compose(self, flow: Flow, authorization: Sequence[Field]) -> tuple[Request, Flow]:
         """The INVITE for `flow`."""
         self._number += 1
         leg = self._leg
         fields = [
             ("Contact", self._core.contact(flow)),
             ("Allow", ALLOW),
-            *([authorization] if authorization else []),
+            *authorization,
             *self._fields,
         ]
         request = self._core.request(
@@ -193,12 +193,8 @@ class Fork:
         self._finish(response.status, response.reason, now)
 
     def _send_ack(self, dialog: SipDialog, tag: str) -> None:
-        authorization = self._exchange.authorization
         ack, flow = self._core.in_dialog(
-            dialog,
-            "ACK",
-            number=dialog.local_number,
-            fields=[authorization] if authorization else (),
+            dialog, "ACK", number=dialog.local_number, fields=self._exchange.authorization
         )
         self._acks[tag] = (flow, bytes(ack))
         self._core.send(flow, bytes(ack))
@@ -253,18 +249,19 @@ class OutgoingCalls:
         credentials: DigestCredentials | None = None,
         max_forwards: int = 70,
     ) -> Leg:
-        """Call `targets` at once; LimitReached over LEGS_MAX or FORKS_MAX."""
+        """Call `targets` at once.
+
+        Raises LimitReached over LEGS_MAX or FORKS_MAX, ValueError for a header with a line end.
+        """
         if len(self.core.legs) >= LEGS_MAX:
             raise LimitReached("LEGS_MAX", LEGS_MAX)
         if len(targets) > FORKS_MAX:
             raise LimitReached("FORKS_MAX", FORKS_MAX)
-        for name, value in headers:
-            if any(character in name + value for character in "\r\n"):
-                raise ValueError(f"header {name!r} holds a line end")
         core = self.core
         tagged = replace(caller, parameters={"tag": core.token(4)})
+        check_fields([("From", str(tagged)), ("To", str(called)), *headers])
         call_id = f"{core.token(12)}@{core.settings.host}"
-        first = Request("INVITE", str(targets[0][0]), [("Call-ID", call_id)])
+        first = Request("INVITE", targets[0][0].request_uri, [("Call-ID", call_id)])
         leg = Leg(core.token(8), LegDirection.OUTGOING, control, first, called, tagged)
         core.legs[leg.id] = leg
         leg.forks = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -45,11 +46,13 @@ class Binding:
 class Registrar:
     """All bindings of all phones, by username."""
 
-    __slots__ = ("_bindings", "_count")
+    __slots__ = ("_bindings", "_connections", "_count")
 
     def __init__(self) -> None:
         self._bindings: dict[str, tuple[Binding, ...]] = {}
         self._count = 0
+        # TCP connections that a binding was made over.
+        self._connections: set[Flow] = set()
 
     def __len__(self) -> int:
         return self._count
@@ -95,17 +98,31 @@ class Registrar:
         if self._count - len(before) + len(after) > BINDINGS_MAX:
             raise MessageError(503, f"BINDINGS_MAX is {BINDINGS_MAX}")
         self._store(username, tuple(after))
+        if flow.connection:
+            self._connections.add(flow)
         return [(b.contact.uri, b.flow) for b in before] != [(b.contact.uri, b.flow) for b in after]
 
-    def lose_connection(self, flow: Flow) -> None:
-        """A TCP connection closed: its phones are reached at their Contact's address from now."""
+    def lose_connection(self, flow: Flow) -> list[str]:
+        """A TCP connection closed: its phones are reached at their Contact's address from now.
+
+        A Contact that is the connection's own far end leads nowhere any more and is dropped.
+        Returns the usernames that lost one.
+        """
+        if flow not in self._connections:
+            return []
+        self._connections.discard(flow)
+        poorer = []
         for username, bindings in list(self._bindings.items()):
-            if any(b.flow == flow for b in bindings):
-                moved = tuple(
-                    replace(b, flow=Flow("tcp", *b.uri.address)) if b.flow == flow else b
-                    for b in bindings
-                )
-                self._store(username, moved)
+            if all(b.flow != flow for b in bindings):
+                continue
+            kept = [b for b in bindings if b.flow != flow or b.uri.address != flow[1:3]]
+            moved = [
+                replace(b, flow=Flow("tcp", *b.uri.address)) if b.flow == flow else b for b in kept
+            ]
+            self._store(username, tuple(moved))
+            if len(kept) < len(bindings):
+                poorer.append(username)
+        return poorer
 
     def _store(self, username: str, bindings: tuple[Binding, ...]) -> None:
         self._count += len(bindings) - len(self._bindings.get(username, ()))
@@ -136,6 +153,8 @@ def _apply(
     if 0 < seconds < REGISTRATION_S_MIN:
         raise MessageError(423, "Interval Too Brief")
     found = next((b for b in bindings if same_uri(b.contact.uri, contact.uri)), None)
+    if found is None:
+        found = next((b for b in bindings if _same_device(b, contact, request)), None)
     if found is not None:
         _check_order(found, request)
     if seconds == 0:
@@ -161,11 +180,25 @@ def _apply(
         bindings[bindings.index(found)] = binding
 
 
+def _same_device(binding: Binding, contact: NameAddress, request: Request) -> bool:
+    """Whether an earlier REGISTER of the same device made `binding` (RFC 5626 4.1, 6).
+
+    A phone that starts again or changes its network comes from another address: the old one
+    is not to be rung until it expires.
+    """
+    names = ("+sip.instance", "reg-id")
+    mine, theirs = (
+        tuple(known.parameters.get(name) for name in names) for known in (binding.contact, contact)
+    )
+    earlier = (binding.call_id, binding.number) != (request.call_id, request.cseq[0])
+    return bool(mine[0]) and mine == theirs and earlier
+
+
+_Q_VALUE = re.compile(r"0(?:\.\d{0,3}+)?+|1(?:\.0{0,3}+)?+")
+
+
 def _preference(text: str | None) -> float:
-    try:
-        return min(max(float(text or "1"), 0.0), 1.0)
-    except ValueError:
-        return 1.0
+    return float(text) if text and _Q_VALUE.fullmatch(text) else 1.0
 
 
 def contact_fields(bindings: Iterable[Binding], now: float) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ We speak PCMU and PCMA at 8,000 Hz in 20 ms packets and telephone-event (RFC 473
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,7 @@ PACKET_MS: Final = 20
 _NAMES = {number: name for name, number in STATIC_TYPES.items()}
 # As an rtpmap names them, with or without the number of channels.
 _BY_MAP = {f"{name}/8000{one}": name for name in STATIC_TYPES for one in ("", "/1")}
+_EVENT_MAPS = ("TELEPHONE-EVENT/8000", "TELEPHONE-EVENT/8000/1")
 
 
 class Direction(Enum):
@@ -214,7 +216,9 @@ def make_answer(
         types = [(found.payload_type, found.codec)]
         lines += _audio_lines(local_port, types, found.event_payload_type, found.direction)
     if chosen is None:
-        raise NoCommonCodec(f"the offer has no audio with one of {', '.join(codecs)} over RTP/AVP")
+        raise NoCommonCodec(
+            f"the offer has no audio with one of {', '.join(codecs)} over RTP/AVP to an IP address"
+        )
     return _write(lines), chosen
 
 
@@ -241,8 +245,10 @@ def _match(
 ) -> Negotiated | None:
     if media.kind != "audio" or media.port == 0 or media.protocol != "RTP/AVP":
         return None
+    if media.connection is None or not _reachable(media.connection):
+        return None
     found = next(((n, name) for n, name in _codecs(media) if name in codecs), None)
-    if found is None or media.connection is None:
+    if found is None:
         return None
     theirs = _direction(media.attributes, described.direction)
     held = media.connection in ("0.0.0.0", "::")  # noqa: S104  # RFC 2543's way to hold
@@ -251,6 +257,15 @@ def _match(
         receives=wanted.receives and theirs.sends,
     )
     return Negotiated(media.connection, media.port, *found, _event_type(media), ours)
+
+
+def _reachable(address: str) -> bool:
+    """Whether audio can go to `address`: one host's IP address, or the one that means hold."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not found.is_multicast and address != "255.255.255.255"
 
 
 def _codecs(media: Media) -> list[tuple[int, Codec]]:
@@ -269,7 +284,7 @@ def _codecs(media: Media) -> list[tuple[int, Codec]]:
 
 def _event_type(media: Media) -> int | None:
     for number, name in _rtpmaps(media):
-        if name.startswith("TELEPHONE-EVENT/8000") and str(number) in media.formats:
+        if name in _EVENT_MAPS and str(number) in media.formats:
             return number
     return None
 
@@ -278,7 +293,7 @@ def _rtpmaps(media: Media) -> list[tuple[int, str]]:
     out = []
     for value in media.attribute("rtpmap"):
         number, _, name = value.partition(" ")
-        if number.isascii() and number.isdigit() and len(number) <= 3:
+        if number.isascii() and number.isdigit() and len(number) <= 3 and int(number) <= 127:
             out.append((int(number), name.strip().upper()))
     return out
 

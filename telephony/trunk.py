@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from telephony.auth import DigestCredentials
 from telephony.core import Core, Exchange, Field, TrunkSettings
 from telephony.messages import Request, Response
@@ -70,6 +72,12 @@ class Trunk:
             self._expires_s = 0
             self._register(now)
 
+    def lose_connection(self, flow: Flow, now: float) -> None:
+        """A TCP connection closed: calls cannot come over it, so register again."""
+        ours = flow.port == self.settings.port and self.is_source(flow)
+        if self.registered and self.flow.reliable and ours:
+            self._failure(503, now)
+
     def _register(self, now: float) -> None:
         Exchange(
             self._core,
@@ -80,7 +88,7 @@ class Trunk:
             on_failure=self._failure,
         ).start(now)
 
-    def _compose(self, flow: Flow, authorization: Field | None) -> tuple[Request, Flow]:
+    def _compose(self, flow: Flow, authorization: Sequence[Field]) -> tuple[Request, Flow]:
         self._number += 1
         settings = self.settings
         own = f"<sip:{settings.username}@{self.domain}>"
@@ -95,7 +103,7 @@ class Trunk:
             to=own,
             call_id=self._call_id,
             number=self._number,
-            fields=[*fields, *([authorization] if authorization else [])],
+            fields=[*fields, *authorization],
         )
         return request, flow
 
@@ -122,17 +130,22 @@ class Trunk:
         return self._expires_s > asked
 
     def _granted(self, response: Response) -> float:
-        """The seconds the registrar granted for our Contact (RFC 3261 10.2.4)."""
-        texts = [
-            contact.parameters.get("expires")
-            for contact in response.contacts
-            if isinstance(contact.uri, SipUri)
-            and contact.uri.address == (self._core.settings.host, self._core.settings.port)
-        ]
-        texts.append(response.value("expires"))
-        for text in texts:
-            if text and text.isascii() and text.isdigit() and len(text) <= 9:
-                return max(float(text), 1.0)
+        """The seconds the registrar granted for our Contact (RFC 3261 10.2.4).
+
+        Where none is ours the registrar has rewritten it: then the shortest counts.
+        """
+        own = (self._core.settings.host.lower(), self._core.settings.port)
+        contacts = response.contacts
+        ours = [c for c in contacts if isinstance(c.uri, SipUri) and c.uri.address == own]
+        texts = [contact.parameters.get("expires") for contact in ours or contacts]
+        for found in (texts, [response.value("expires")]):
+            seconds = [
+                float(text)
+                for text in found
+                if text and text.isascii() and text.isdigit() and len(text) <= 9
+            ]
+            if seconds:
+                return max(min(seconds), 1.0)
         return float(self._expires_s)
 
     def _failure(self, _status: int, now: float) -> None:
@@ -142,4 +155,6 @@ class Trunk:
             self._retry_s = min(2 * self._retry_s, RETRY_S_MAX)
 
     def _again(self, seconds: float, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._core.timers.start(now + seconds, self._register)

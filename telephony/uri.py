@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
@@ -86,6 +86,14 @@ class SipUri:
     def transport(self) -> str:
         """The transport parameter in small letters, or "udp"."""
         return (self.parameter("transport") or "udp").lower() if self.parameters else "udp"
+
+    @property
+    def request_uri(self) -> str:
+        """As the Request-URI of a request to it: without header fields (RFC 3261 19.1.5).
+
+        They are not put into the request either: a stranger's Route would steer it.
+        """
+        return str(replace(self, headers="") if self.headers else self)
 
     def __str__(self) -> str:
         userinfo = ""
