@@ -165,6 +165,43 @@ def test_an_unreadable_script_has_its_own_status(
     assert "cannot be read" in capsys.readouterr().err
 
 
+RUNS = """<?xml version="1.0"?>
+<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml">
+  <form>
+    <field name="key" type="digits?length=1"><prompt>Press a key.</prompt></field>
+    <block>
+      <prompt>You pressed <value expr="key"/>.</prompt>
+      <if cond="key == '9'"><throw event="error.mine"/></if>
+    </block>
+  </form>
+</vxml>
+"""
+
+
+def test_a_script_runs_in_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "keys.vxml"
+    path.write_text(RUNS)
+    assert cli.main(["run", str(path), "--noinput", "--dtmf", "4"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("Press a key.") < said.index("[silence]") < said.index("[you press 4]")
+    assert "You pressed 4." in said
+    assert cli.main(["run", str(path), "--hangup"]) == 0
+    assert "[you hang up]" in capsys.readouterr().out
+
+
+def test_a_script_that_fails_says_where_and_has_its_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "keys.vxml"
+    path.write_text(RUNS)
+    assert cli.main(["run", str(path), "--dtmf", "9"]) == 1
+    assert re.search(r"error\.mine at .*keys\.vxml:7", capsys.readouterr().out)
+    assert cli.main(["run", str(tmp_path / "none.vxml"), "--hangup"]) == 2
+    assert "No such file" in capsys.readouterr().out
+    path.write_text("<vxml")
+    assert cli.main(["run", str(path), "--hangup"]) == 2
+
+
 def test_what_the_caller_does_is_kept_in_order() -> None:
     words = ["run", "a.vxml", "--dtmf", "12", "--noinput", "--dtmf", "#", "--hangup"]
     assert cli.parser().parse_args(words).turns == [
