@@ -21,12 +21,15 @@ from vxml_engine.effects import (
     Disconnected,
     Effect,
     Fetch,
+    HandedOver,
     HungUp,
+    InputFailed,
     Log,
     Outcome,
     Play,
     Played,
     Prompt,
+    Record,
     Transfer,
     TransferFailed,
     Transferred,
@@ -96,6 +99,8 @@ class _Driver:
                 return await self.play(prompts)
             case Collect():
                 return await self.collect(effect)
+            case Record():
+                return InputFailed("error.unsupported.record", "calls are not recorded here")
             case Transfer():
                 return await self.transfer(effect)
             case Disconnect():
@@ -176,6 +181,8 @@ class _Driver:
         self.call.note("transfer_ended", result=connected.result, duration_s=round(duration_s, 3))
         if self.leg.ended.done():
             return HungUp(duration_s)
+        if effect.kind == "blind" or (effect.kind == "consultation" and duration_s > 0):
+            return HandedOver()
         return Transferred(connected.result, duration_s, ending.keys)
 
 

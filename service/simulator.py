@@ -23,12 +23,16 @@ from vxml_engine.effects import (
     Fetch,
     Fetched,
     FetchFailed,
+    HandedOver,
     HungUp,
+    InputFailed,
     Log,
     Outcome,
     Play,
     Played,
     Prompt,
+    Record,
+    Recorded,
     Segment,
     Speech,
     Transfer,
@@ -43,6 +47,8 @@ Turn = tuple[Literal["dtmf"], str] | Literal["noinput", "hangup"]
 """What the caller does at one input: press keys, stay silent, or hang up."""
 
 KEYS: Final = "0123456789*#ABCD"
+RECORDING_S: Final = 3.0
+"""How long a simulated recording is, in virtual seconds."""
 TRANSFER_S: Final = 60.0
 """How long the other party of a simulated transfer stays, in virtual seconds."""
 
@@ -174,6 +180,8 @@ class _Driver:
                 return Played()
             case Collect():
                 return self._collect(effect)
+            case Record():
+                return self._record(effect)
             case Transfer():
                 return self._transfer(effect)
             case Disconnect():
@@ -219,11 +227,30 @@ class _Driver:
         self._ahead += left
         return collected
 
-    def _transfer(self, effect: Transfer) -> Transferred:
+    def _record(self, effect: Record) -> Recorded | InputFailed | HungUp:
+        """A recording without sound: the keys typed end it."""
         self._say(effect.prompts)
-        kind = "" if effect.bridge else " (handed over)"
+        if effect.beep:
+            self._output.write("[beep]\n")
+        match self._caller.next_turn():
+            case "hangup":
+                self._output.write("[you hang up]\n")
+                return HungUp()
+            case "noinput":
+                self._output.write("[silence]\n")
+                return InputFailed("noinput")
+            case ("dtmf", keys):
+                self._output.write(f"[you speak, then press {keys}]\n")
+                term_char = keys[0] if effect.dtmf_term else ""
+                return Recorded("file:///recording", RECORDING_S, 0, term_char)
+
+    def _transfer(self, effect: Transfer) -> Transferred | HandedOver:
+        self._say(effect.prompts)
+        kind = "" if effect.kind == "bridge" else f" ({effect.kind})"
         caller = f" from {effect.caller}" if effect.caller else ""
         self._output.write(f"[transfer to {effect.dest}{caller}{kind}]\n")
+        if effect.kind != "bridge":
+            return HandedOver()
         if 0 < effect.max_time_s < TRANSFER_S:
             return Transferred("maxtime_disconnect", effect.max_time_s)
         return Transferred("far_end_disconnect", TRANSFER_S)

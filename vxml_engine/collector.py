@@ -24,12 +24,36 @@ class CollectSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechSettings:
+    """What a recognizer is to know (VoiceXML 2.0 6.3.2); times in seconds, levels from 0 to 1."""
+
+    language: str = "en-US"
+    completetimeout_s: float = 0.0
+    incompletetimeout_s: float = 0.0
+    maxspeechtimeout_s: float = 0.0
+    confidencelevel: float = 0.5
+    sensitivity: float = 0.5
+    speedvsaccuracy: float = 0.5
+    maxnbest: int = 1
+    hotword: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The last ``<mark>`` that was played, and the seconds since (VoiceXML 2.1 4)."""
+
+    name: str
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """An input's end: ``grammar`` is the index of the network that matched, -1 when none did."""
 
     kind: Literal["match", "nomatch", "noinput"]
     keys: str = ""
     grammar: int = -1
+    mark: Mark | None = None
 
 
 class InputCollector:

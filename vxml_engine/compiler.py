@@ -17,21 +17,24 @@ from vxml_engine.content import (
     compile_part,
     compile_prompt,
     compile_transfer,
+    fetch_attributes,
     language_of,
     note_target,
     read_method,
     text_of,
 )
 from vxml_engine.errors import GrammarError
-from vxml_engine.grammar.builtin import BUILTIN_TYPES, KEYS, builtin
-from vxml_engine.grammar.network import key_sequence
+from vxml_engine.grammar.abnf import is_abnf, parse_abnf
+from vxml_engine.grammar.builtin import BUILTIN_LANGUAGES, BUILTIN_TYPES, builtin
+from vxml_engine.grammar.network import KEYS, Mode, Network, key_sequence, phrase
 from vxml_engine.grammar.srgs_xml import compile_srgs
 from vxml_engine.properties import KNOWN
 from vxml_engine.reading import Reader, element_name
 from vxml_engine.vocabulary import XML_NAMESPACE
 
 _HANDLERS: Final = frozenset({"catch", "error", "help", "noinput", "nomatch"})
-_SPEECH_TYPES: Final = frozenset({"currency", "date", "number", "phone", "time"})
+_MODES: Final[tuple[Mode, ...]] = ("dtmf", "voice")
+_ABNF_TYPES: Final = frozenset({"application/srgs"})
 _XML_TYPES: Final = frozenset({"", "application/srgs+xml", "application/xml", "text/xml"})
 DEFAULT_LANGUAGE: Final = "en-US"
 
@@ -40,11 +43,11 @@ DEFAULT_LANGUAGE: Final = "en-US"
 class _Parts:
     """What the children of a document, dialog or form item come to."""
 
-    declarations: list[d.Var | d.Script | d.FormItem] = field(default_factory=list)
+    declarations: list[d.Var | d.Script | d.Data | d.FormItem] = field(default_factory=list)
     items: list[d.FormItem] = field(default_factory=list)
     prompts: list[d.PromptElement] = field(default_factory=list)
     catches: list[d.Catch] = field(default_factory=list)
-    filled: list[d.Filled] = field(default_factory=list)
+    filled: list[tuple[str | None, d.Filled]] = field(default_factory=list)
     links: list[d.LinkElement] = field(default_factory=list)
     grammars: list[d.GrammarElement] = field(default_factory=list)
     options: list[d.Option] = field(default_factory=list)
@@ -84,7 +87,7 @@ def compile_vxml(root: etree._Element, reader: Reader) -> d.Document | None:
         declarations=tuple(
             declaration
             for declaration in parts.declarations
-            if isinstance(declaration, d.Var | d.Script)
+            if isinstance(declaration, d.Var | d.Script | d.Data)
         ),
         dialogs=tuple(parts.dialogs),
         catches=tuple(parts.catches),
@@ -110,7 +113,8 @@ def _read_parts(reader: Reader, element: etree._Element, name: str) -> _Parts:
             continue
         parts.prompts += implicit.take()
         if child in _FORM_ITEMS:
-            item = _FORM_ITEMS[child](reader, piece, len(parts.items))
+            item, filled = _FORM_ITEMS[child](reader, piece, len(parts.items))
+            parts.filled += [(item.common.name, action) for _, action in filled]
             parts.items.append(item)
             parts.declarations.append(item)
         else:
@@ -125,18 +129,18 @@ def _read_child(reader: Reader, element: etree._Element, name: str, parts: _Part
             parts.dialogs.append(_form(reader, element))
         case "menu":
             parts.dialogs.append(_menu(reader, element))
-        case "var" | "script":
+        case "var" | "script" | "data":
             parts.declarations.append(compile_declaration(reader, element))
         case "property":
             _property(reader, element, parts)
         case "prompt":
             parts.prompts.append(compile_prompt(reader, element))
         case "filled":
-            parts.filled.append(_filled(reader, element))
+            parts.filled.append((None, _filled(reader, element)))
         case "link":
             parts.links.append(_link(reader, element))
         case "grammar":
-            parts.grammars.append(_grammar(reader, element))
+            parts.grammars += _grammar(reader, element)
         case "option":
             parts.options.append(_option(reader, element))
         case "choice":
@@ -178,7 +182,7 @@ def _parameter(reader: Reader, element: etree._Element) -> d.Parameter:
 
 def _form(reader: Reader, element: etree._Element) -> d.Form:
     reader.validate(element, "form")
-    reader.choice(element, "scope", "dialog", "document")
+    wide = reader.choice(element, "scope", "dialog", "document") == "document"
     reader.item_targets.clear()
     parts = _read_parts(reader, element, "form")
     names = [item.common.name for item in parts.items]
@@ -188,16 +192,14 @@ def _form(reader: Reader, element: etree._Element) -> d.Form:
         if name in seen:
             reader.problem(declared, "duplicate-name", f"there are two form items '{name}'")
         seen.add(name)
-    for filled in parts.filled:
-        _check_filled(reader, element, filled, names)
+    for owner, filled in parts.filled:
+        if owner is None:
+            _check_filled(reader, element, filled, names)
     for target in reader.item_targets:
         if target.name not in names:
             reader.warn(
                 target.element, "unknown-item", f"the form has no form item '{target.name}'"
             )
-    if parts.grammars:
-        reader.warn(element, "unsupported", "a form's own grammar raises error.unsupported.grammar")
-    unbuilt = tuple(d.Unbuilt("grammar", reader.line(element)) for _ in parts.grammars[:1])
     return d.Form(
         id=element.get("id"),
         is_menu=False,
@@ -206,7 +208,8 @@ def _form(reader: Reader, element: etree._Element) -> d.Form:
         filled=tuple(parts.filled),
         catches=tuple(parts.catches),
         links=tuple(parts.links),
-        unbuilt=unbuilt,
+        grammars=tuple(parts.grammars),
+        document_wide=wide,
         properties=parts.properties,
         line=reader.line(element),
     )
@@ -227,17 +230,14 @@ def _check_filled(reader: Reader, form: etree._Element, filled: d.Filled, names:
 def _menu(reader: Reader, element: etree._Element) -> d.Form:
     """``<menu>``: a form with one input that has no name (VoiceXML 2.0 2.2)."""
     reader.validate(element, "menu")
-    if reader.choice(element, "scope", "dialog", "document") == "document":
-        reader.warn(
-            element, "unsupported", "scope='document' of a menu raises error.unsupported.menu"
-        )
+    wide = reader.choice(element, "scope", "dialog", "document") == "document"
+    exact = reader.choice(element, "accept", "exact", "approximate") == "exact"
     parts = _read_parts(reader, element, "menu")
     automatic = list("123456789") if reader.flag(element, "dtmf") else []
-    choices = tuple(_choice(reader, choice, automatic) for choice in parts.choices)
+    choices = tuple(_choice(reader, choice, automatic, exact) for choice in parts.choices)
     line = reader.line(element)
     common = d.Common("input$", False, None, None, line, prompts=tuple(parts.prompts))
     item = d.MenuInput(common, choices)
-    scoped = element.get("scope") == "document"
     return d.Form(
         id=element.get("id"),
         is_menu=True,
@@ -246,20 +246,25 @@ def _menu(reader: Reader, element: etree._Element) -> d.Form:
         filled=(),
         catches=tuple(parts.catches),
         links=(),
-        unbuilt=(d.Unbuilt("menu", line),) if scoped else (),
+        grammars=(),
+        document_wide=wide,
         properties=parts.properties,
         line=line,
     )
 
 
-def _choice(reader: Reader, element: etree._Element, automatic: list[str]) -> d.Choice:
+def _choice(
+    reader: Reader, element: etree._Element, automatic: list[str], menu_exact: bool
+) -> d.Choice:
     reader.validate(element, "choice")
     dtmf = _keys(reader, element)
     grammars = [
-        _grammar(reader, child)
+        grammar
         for child in reader.children(element, "choice")
         if element_name(child) == "grammar"
+        for grammar in _grammar(reader, child)
     ]
+    spoken = not grammars
     if dtmf is None and automatic:
         dtmf = automatic.pop(0)
     if dtmf:
@@ -272,7 +277,13 @@ def _choice(reader: Reader, element: etree._Element, automatic: list[str]) -> d.
             if isinstance(child.tag, str)
         ]
     )
-    return d.Choice(" ".join(text.split()), dtmf, tuple(grammars), _destination(reader, element))
+    text = " ".join(text.split())
+    accept = reader.choice(element, "accept", "", "exact", "approximate")
+    exact = menu_exact if accept == "" else accept == "exact"
+    if spoken and text:
+        line = reader.line(element)
+        grammars.append(d.InlineGrammar(phrase(text, approximate=not exact), line))
+    return d.Choice(text, dtmf, tuple(grammars), _destination(reader, element))
 
 
 def _destination(reader: Reader, element: etree._Element) -> d.Destination:
@@ -285,7 +296,7 @@ def _destination(reader: Reader, element: etree._Element) -> d.Destination:
         get("eventexpr"),
         get("message"),
         get("messageexpr"),
-        get("fetchtimeout"),
+        fetch_attributes(element),
         reader.line(element),
     )
 
@@ -305,7 +316,9 @@ def _keys(reader: Reader, element: etree._Element) -> str | None:
 def _link(reader: Reader, element: etree._Element) -> d.LinkElement:
     """``<link>`` (VoiceXML 2.0 2.5)."""
     reader.validate(element, "link")
-    grammars = [_grammar(reader, child) for child in reader.children(element, "link")]
+    grammars = [
+        grammar for child in reader.children(element, "link") for grammar in _grammar(reader, child)
+    ]
     if keys := _keys(reader, element):
         grammars.insert(0, d.InlineGrammar(key_sequence(keys), reader.line(element)))
     return d.LinkElement(tuple(grammars), _destination(reader, element))
@@ -325,28 +338,32 @@ def _common(reader: Reader, element: etree._Element, index: int, parts: _Parts) 
         line=reader.line(element),
         prompts=tuple(parts.prompts),
         catches=tuple(parts.catches),
-        filled=tuple(parts.filled),
         properties=parts.properties,
     )
 
 
-def _block(reader: Reader, element: etree._Element, index: int) -> d.FormItem:
+_Item = tuple[d.FormItem, list[tuple[str | None, d.Filled]]]
+"""A form item and the ``<filled>`` in it."""
+
+
+def _block(reader: Reader, element: etree._Element, index: int) -> _Item:
     reader.validate(element, "block")
-    return d.Block(
-        _common(reader, element, index, _Parts()), compile_content(reader, element, "block")
-    )
+    content = compile_content(reader, element, "block")
+    return d.Block(_common(reader, element, index, _Parts()), content), []
 
 
-def _field(reader: Reader, element: etree._Element, index: int) -> d.FormItem:
+def _field(reader: Reader, element: etree._Element, index: int) -> _Item:
     reader.validate(element, "field")
     parts = _read_parts(reader, element, "field")
     if (reference := element.get("type")) is not None:
-        parts.grammars.append(_builtin(reader, element, reference))
+        parts.grammars += _builtin(reader, element, reference, _MODES)
     common = _common(reader, element, index, parts)
-    heard = [g for g in parts.grammars if not isinstance(g, d.VoiceGrammar)]
-    if not heard and not any(option.network for option in parts.options):
+    networks = [g.network for g in parts.grammars if isinstance(g, d.InlineGrammar)]
+    networks += [network for option in parts.options for network in option.networks]
+    unknown = len(networks) < len(parts.grammars)
+    if not unknown and all(network.mode == "voice" for network in networks):
         reader.warn(element, "no-keys", "the field has no grammar that a key could match")
-    return d.Field(
+    item = d.Field(
         common=common,
         slot=element.get("slot", common.name),
         modal=bool(reader.flag(element, "modal")),
@@ -354,6 +371,7 @@ def _field(reader: Reader, element: etree._Element, index: int) -> d.FormItem:
         options=tuple(parts.options),
         links=tuple(parts.links),
     )
+    return item, parts.filled
 
 
 def _option(reader: Reader, element: etree._Element) -> d.Option:
@@ -365,51 +383,81 @@ def _option(reader: Reader, element: etree._Element) -> d.Option:
     value = element.get("value")
     if value is None:
         value = text or keys or ""
-    return d.Option(text, keys, key_sequence(keys) if keys else None, value)
+    exact = reader.choice(element, "accept", "exact", "approximate") == "exact"
+    networks: list[Network] = [key_sequence(keys)] if keys else []
+    if text:
+        networks.append(phrase(text, approximate=not exact))
+    return d.Option(text, keys, tuple(networks), value)
 
 
-def _subdialog(reader: Reader, element: etree._Element, index: int) -> d.FormItem:
+def _initial(reader: Reader, element: etree._Element, index: int) -> _Item:
+    reader.validate(element, "initial")
+    parts = _read_parts(reader, element, "initial")
+    return d.Initial(_common(reader, element, index, parts), tuple(parts.links)), []
+
+
+def _record(reader: Reader, element: etree._Element, index: int) -> _Item:
+    reader.validate(element, "record")
+    parts = _read_parts(reader, element, "record")
+    modal, dtmfterm = reader.flag(element, "modal"), reader.flag(element, "dtmfterm")
+    item = d.RecordItem(
+        common=_common(reader, element, index, parts),
+        modal=modal is not False,
+        beep=bool(reader.flag(element, "beep")),
+        maxtime_s=reader.time(element, "maxtime"),
+        finalsilence_s=reader.time(element, "finalsilence"),
+        dtmfterm=dtmfterm is not False,
+        media_type=element.get("type", ""),
+        grammars=tuple(parts.grammars),
+        links=tuple(parts.links),
+    )
+    return item, parts.filled
+
+
+def _object(reader: Reader, element: etree._Element, index: int) -> _Item:
+    reader.validate(element, "object")
+    reader.warn(element, "object", "there are no objects: error.unsupported.objectname is thrown")
+    parts = _read_parts(reader, element, "object")
+    item = d.ObjectItem(_common(reader, element, index, parts), element.get("classid", ""))
+    return item, parts.filled
+
+
+def _subdialog(reader: Reader, element: etree._Element, index: int) -> _Item:
     reader.validate(element, "subdialog")
     parts = _read_parts(reader, element, "subdialog")
     method, enctype = read_method(reader, element)
     get = element.get
     note_target(reader, element, get("src"))
-    return d.Subdialog(
+    item = d.Subdialog(
         common=_common(reader, element, index, parts),
         src=get("src"),
         srcexpr=get("srcexpr"),
         namelist=reader.names(element),
         method=method,
         enctype=enctype,
-        fetchtimeout=get("fetchtimeout"),
+        fetch=fetch_attributes(element),
         parameters=tuple(parts.parameters),
     )
+    return item, parts.filled
 
 
-def _transfer(reader: Reader, element: etree._Element, index: int) -> d.FormItem:
+def _transfer(reader: Reader, element: etree._Element, index: int) -> _Item:
     reader.validate(element, "transfer")
     parts = _read_parts(reader, element, "transfer")
-    return d.TransferItem(
+    item = d.TransferItem(
         _common(reader, element, index, parts),
         compile_transfer(reader, element),
         tuple(parts.grammars),
     )
+    return item, parts.filled
 
 
-def _unbuilt_item(reader: Reader, element: etree._Element, index: int) -> d.FormItem:
-    name = element_name(element)
-    reader.validate(element, name)
-    reader.unbuilt(element, name)
-    parts = _read_parts(reader, element, name)
-    return d.UnbuiltItem(_common(reader, element, index, parts), name)
-
-
-_FORM_ITEMS: Final[dict[str, Callable[[Reader, etree._Element, int], d.FormItem]]] = {
+_FORM_ITEMS: Final[dict[str, Callable[[Reader, etree._Element, int], _Item]]] = {
     "block": _block,
     "field": _field,
-    "initial": _unbuilt_item,
-    "object": _unbuilt_item,
-    "record": _unbuilt_item,
+    "initial": _initial,
+    "object": _object,
+    "record": _record,
     "subdialog": _subdialog,
     "transfer": _transfer,
 }
@@ -418,52 +466,84 @@ _FORM_ITEMS: Final[dict[str, Callable[[Reader, etree._Element, int], d.FormItem]
 # --- Grammars
 
 
-def _builtin(reader: Reader, element: etree._Element, reference: str) -> d.GrammarElement:
-    """The keys' part of a builtin type (VoiceXML 2.0 2.3.1, appendix P)."""
+def _builtin(
+    reader: Reader, element: etree._Element, reference: str, modes: tuple[Mode, ...]
+) -> list[d.GrammarElement]:
+    """A builtin type's grammars (VoiceXML 2.0 2.3.1, appendix P)."""
     line = reader.line(element)
     name = reference.partition("?")[0]
+    wide = _document_wide(reader, element)
     if name not in BUILTIN_TYPES:
-        if name not in _SPEECH_TYPES:
-            reader.warn(element, "builtin", f"there is no builtin type '{name}'")
-        reader.warn(element, "unsupported", f"type '{name}' raises error.unsupported.builtin here")
-        return d.Unbuilt("builtin", line)
+        message = f"there is no builtin type '{name}'"
+        reader.warn(element, "builtin", message)
+        return [d.UnsupportedGrammar("error.unsupported.builtin", message, line, wide)]
+    found: list[d.GrammarElement] = []
     try:
-        return d.InlineGrammar(builtin(reference), line)
+        for mode in modes:
+            if mode == "voice" and not _has_language(element):
+                reader.warn(element, "speech", f"'{name}' is known in English only; keys answer it")
+                continue
+            # The parameters y and n of boolean are for keys alone.
+            spoken = mode == "voice" and name == "boolean"
+            found.append(d.InlineGrammar(builtin(name if spoken else reference, mode), line, wide))
     except GrammarError as error:
         reader.problem(element, "grammar", str(error))
-        return d.VoiceGrammar(line)
+    return found
 
 
-def _grammar(reader: Reader, element: etree._Element) -> d.GrammarElement:
+def _has_language(element: etree._Element) -> bool:
+    inside: etree._Element | None = element
+    while inside is not None:
+        if (language := language_of(inside)) is not None:
+            return language.partition("-")[0].lower() in BUILTIN_LANGUAGES
+        inside = inside.getparent()
+    return True
+
+
+def _document_wide(reader: Reader, element: etree._Element) -> bool:
+    if element_name(element) != "grammar":
+        return False
+    return reader.choice(element, "scope", "dialog", "document") == "document"
+
+
+def _grammar(reader: Reader, element: etree._Element) -> list[d.GrammarElement]:
     """``<grammar>`` (VoiceXML 2.0 3.1.1): inline, at an address, or builtin."""
     reader.validate(element, "grammar")
     get = element.get
     line = reader.line(element)
     pieces = list(reader.pieces(element, "grammar"))
-    inline = any(not isinstance(piece, str) or not piece.isspace() for piece in pieces)
+    text = "".join(piece for piece in pieces if isinstance(piece, str))
+    inline = bool(text.strip()) or any(not isinstance(piece, str) for piece in pieces)
     source = get("src") if get("src") is not None else get("srcexpr")
     if inline == (source is not None):
         both = "both an address and content" if inline else "neither an address nor content"
         reader.problem(element, "grammar-source", f"<grammar> has {both}")
-        return d.VoiceGrammar(line)
+        return []
     src = get("src") or ""
-    if src.startswith("builtin:dtmf/"):
-        return _builtin(reader, element, src.removeprefix("builtin:dtmf/"))
-    mode = reader.choice(element, "mode", "voice", "dtmf")
-    if mode == "voice" or src.startswith("builtin:"):
-        reader.warn(
-            element, "speech", "speech is not recognized here: nobody listens to this grammar"
-        )
-        return d.VoiceGrammar(line)
-    if get("type", "") not in _XML_TYPES or any(
-        isinstance(piece, str) and not piece.isspace() for piece in pieces
-    ):
-        reader.unbuilt(element, "grammar")
-        return d.Unbuilt("grammar", line)
+    for mode in _MODES:
+        if src.startswith(f"builtin:{mode}/") or (
+            mode == "voice" and src.startswith("builtin:grammar/")
+        ):
+            return _builtin(reader, element, src.partition("/")[2], (mode,))
+    wide = _document_wide(reader, element)
+    kind = get("type", "").partition(";")[0].strip()
+    if kind not in _XML_TYPES | _ABNF_TYPES:
+        message = f"grammars of type '{kind}' are not known; use application/srgs+xml"
+        reader.warn(element, "grammar-type", message)
+        return [d.UnsupportedGrammar("error.unsupported.format", message, line, wide)]
     if source is not None:
-        return d.ExternalGrammar(get("src"), get("srcexpr"), get("fetchtimeout"), line)
+        written = get("mode")
+        expected: Mode | None = next((m for m in _MODES if m == written), None)
+        if written is not None and expected is None:
+            reader.choice(element, "mode", "voice", "dtmf")
+        fetch = fetch_attributes(element)
+        return [d.ExternalGrammar(src or None, get("srcexpr"), expected, fetch, line, wide)]
     try:
-        return d.InlineGrammar(compile_srgs(element), line)
+        tree = element
+        if kind in _ABNF_TYPES or is_abnf(text):
+            tree = parse_abnf(text, line)
+        network = compile_srgs(tree)
+        return [d.InlineGrammar(network.starting(None), line, wide)]
     except GrammarError as error:
         reader.problem(element, "grammar", str(error))
-        return d.VoiceGrammar(line)
+        return []

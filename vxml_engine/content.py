@@ -10,14 +10,15 @@ from lxml import etree
 from vxml_engine import document as d
 from vxml_engine.reading import Expression, Reader, Target, element_name
 from vxml_engine.vocabulary import (
+    EXECUTABLE,
     SSML_MARKUP,
-    UNBUILT,
     VM_NAMESPACE,
     XML_NAMESPACE,
 )
 
 _INLINE = frozenset({"value", "audio", "enumerate"})
 _XML_LANG = f"{{{XML_NAMESPACE}}}lang"
+_XML_BASE = f"{{{XML_NAMESPACE}}}base"
 
 
 def language_of(element: etree._Element) -> str | None:
@@ -46,6 +47,12 @@ def _collapse(text: str) -> str:
     return before + words + after
 
 
+def fetch_attributes(element: etree._Element) -> d.FetchAttributes:
+    """The attributes that tell how to fetch (VoiceXML 2.0 6.1)."""
+    names = ("fetchtimeout", "fetchhint", "maxage", "maxstale", "fetchaudio")
+    return d.FetchAttributes(*(element.get(name) for name in names))
+
+
 def compile_part(reader: Reader, element: etree._Element) -> d.Part | None:
     """One element of a prompt; None for what is only a note."""
     name = element_name(element)
@@ -56,21 +63,26 @@ def compile_part(reader: Reader, element: etree._Element) -> d.Part | None:
             return d.ValueOf(element.get("expr", ""), line)
         case "audio":
             content = compile_parts(reader, element, name)
-            return d.Audio(element.get("src"), element.get("expr"), content, line)
+            fetch = fetch_attributes(element)
+            return d.Audio(element.get("src"), element.get("expr"), content, line, fetch)
+        case "mark":
+            return d.MarkPart(element.get("name"), element.get("nameexpr"), line)
+        case "foreach":
+            reader.loop(element)
+            content = compile_parts(reader, element, name)
+            return d.ForeachPart(element.get("item", ""), element.get("array", ""), content, line)
         case "enumerate":
             return d.Enumerate(compile_parts(reader, element, name), line)
-        case "desc" | "meta" | "metadata":
+        case "desc" | "meta" | "metadata" | "lexicon":
             return None
-        case _ if name in SSML_MARKUP:
+        case _:
+            assert name in SSML_MARKUP, name
             attributes = tuple(
                 ("xml:lang" if key == _XML_LANG else str(key), str(value))
                 for key, value in sorted(element.attrib.items())
                 if key == _XML_LANG or not str(key).startswith("{")
             )
             return d.Markup(name, attributes, compile_parts(reader, element, name))
-        case _:
-            reader.unbuilt(element, name)
-            return d.Unbuilt(name, line)
 
 
 def compile_prompt(reader: Reader, element: etree._Element) -> d.PromptElement:
@@ -84,6 +96,8 @@ def compile_prompt(reader: Reader, element: etree._Element) -> d.PromptElement:
         timeout_s=reader.time(element, "timeout"),
         language=language_of(element),
         line=reader.line(element),
+        base=element.get(_XML_BASE),
+        bargeintype=reader.choice(element, "bargeintype", "", "speech", "hotword") or None,
     )
 
 
@@ -192,19 +206,16 @@ def _compile_other(reader: Reader, element: etree._Element, name: str) -> d.Exec
                 get("expr"),
                 get("nextitem"),
                 get("expritem"),
-                get("fetchtimeout"),
+                fetch_attributes(element),
                 line,
             )
         case "submit":
             method, enctype = read_method(reader, element)
             namelist = None if get("namelist") is None else reader.names(element)
-            return d.Submit(
-                get("next"), get("expr"), namelist, method, enctype, get("fetchtimeout"), line
-            )
+            fetch = fetch_attributes(element)
+            return d.Submit(get("next"), get("expr"), namelist, method, enctype, fetch, line)
         case _:
-            assert name in UNBUILT, name
-            reader.unbuilt(element, name)
-            return d.Unbuilt(name, line)
+            raise AssertionError(name)
 
 
 def _compile_if(reader: Reader, element: etree._Element) -> d.If:
@@ -232,10 +243,50 @@ def _compile_if(reader: Reader, element: etree._Element) -> d.If:
     return d.If(tuple(branches), reader.line(element))
 
 
-def compile_declaration(reader: Reader, element: etree._Element) -> d.Var | d.Script:
-    """``<var>`` or ``<script>``."""
+def _compile_foreach(reader: Reader, element: etree._Element) -> d.Foreach:
+    """``<foreach>`` (VoiceXML 2.1 6): what is spoken in it is one prompt each time."""
+    reader.validate(element, "foreach")
+    reader.loop(element)
+    content: list[d.Executable] = []
+    implicit = ImplicitPrompt()
+    for piece in reader.pieces(element, "foreach"):
+        if isinstance(piece, str):
+            implicit.add_text(piece, reader.line(element))
+        elif element_name(piece) in _COMPILERS or element_name(piece) in _ONLY_EXECUTABLE:
+            content += implicit.take()
+            content.append(_compile_executable(reader, piece))
+        else:
+            implicit.add(compile_part(reader, piece), reader.line(piece))
+    content += implicit.take()
+    return d.Foreach(
+        element.get("item", ""), element.get("array", ""), tuple(content), reader.line(element)
+    )
+
+
+def _compile_data(reader: Reader, element: etree._Element) -> d.Data:
+    reader.validate(element, "data")
+    for _ in reader.pieces(element, "data"):
+        pass
+    method, enctype = read_method(reader, element)
+    get = element.get
+    return d.Data(
+        get("name"),
+        get("src"),
+        get("srcexpr"),
+        reader.names(element),
+        method,
+        enctype,
+        fetch_attributes(element),
+        reader.line(element),
+    )
+
+
+def compile_declaration(reader: Reader, element: etree._Element) -> d.Var | d.Script | d.Data:
+    """``<var>``, ``<script>`` or ``<data>``."""
     line = reader.line(element)
     get = element.get
+    if element_name(element) == "data":
+        return _compile_data(reader, element)
     if element_name(element) == "var":
         reader.validate(element, "var")
         for _ in reader.pieces(element, "var"):
@@ -248,10 +299,14 @@ def compile_declaration(reader: Reader, element: etree._Element) -> d.Var | d.Sc
         reader.problem(element, "script-source", "<script> has both an address and a program")
     if not external:
         reader.expressions.append(Expression(source, element, program=True))
-    return d.Script(source, get("src"), get("srcexpr"), get("fetchtimeout"), line)
+    fetch = fetch_attributes(element)
+    return d.Script(source, get("src"), get("srcexpr"), fetch, line, get("charset"))
 
 
+_ONLY_EXECUTABLE: Final = EXECUTABLE - _INLINE
 _COMPILERS: Final[dict[str, Callable[[Reader, etree._Element], d.Executable]]] = {
+    "data": _compile_data,
+    "foreach": _compile_foreach,
     "if": _compile_if,
     "prompt": compile_prompt,
     "script": compile_declaration,
@@ -304,9 +359,6 @@ def compile_transfer(reader: Reader, element: etree._Element) -> d.TransferSpec:
                 kind = "blind"
             case "consultation":
                 kind = "consultation"
-                reader.warn(
-                    element, "unsupported", "type='consultation' raises error.unsupported.transfer"
-                )
     return d.TransferSpec(
         dest=get("dest"),
         destexpr=get("destexpr"),
@@ -316,6 +368,7 @@ def compile_transfer(reader: Reader, element: etree._Element) -> d.TransferSpec:
         caller=get("caller") if ours else get(f"{{{VM_NAMESPACE}}}caller"),
         aai=get("aai"),
         aaiexpr=get("aaiexpr"),
+        transferaudio=get("transferaudio"),
     )
 
 

@@ -10,20 +10,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vxml_engine.grammar.network import Network
+from vxml_engine.grammar.network import Mode, Network
 
 Method = Literal["get", "post"]
-TransferKind = Literal["bridge", "blind", "consultation"]
-
-# --- What is spoken
 
 
 @dataclass(frozen=True, slots=True)
-class Unbuilt:
-    """An element of the specification that raises ``error.unsupported.<tag>`` when reached."""
+class FetchAttributes:
+    """How to fetch (VoiceXML 2.0 6.1); what is None is told by properties."""
 
-    tag: str
-    line: int
+    fetchtimeout: str | None = None
+    fetchhint: str | None = None
+    maxage: str | None = None
+    maxstale: str | None = None
+    fetchaudio: str | None = None
+
+
+NO_ATTRIBUTES = FetchAttributes()
+
+TransferKind = Literal["bridge", "blind", "consultation"]
+
+# --- What is spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,26 @@ class Audio:
 
     src: str | None
     expr: str | None
+    content: tuple[Part, ...]
+    line: int
+    fetch: FetchAttributes = NO_ATTRIBUTES
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPart:
+    """``<mark>``: ``nameexpr`` is evaluated when the prompt is made (VoiceXML 2.1 4)."""
+
+    name: str | None
+    nameexpr: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForeachPart:
+    """``<foreach>`` in a prompt (VoiceXML 2.1 6)."""
+
+    item: str
+    array: str
     content: tuple[Part, ...]
     line: int
 
@@ -79,9 +106,11 @@ class PromptElement:
     timeout_s: float | None
     language: str | None
     line: int
+    base: str | None = None
+    bargeintype: str | None = None
 
 
-Part = Text | ValueOf | Audio | Markup | Enumerate | Unbuilt
+Part = Text | ValueOf | Audio | MarkPart | ForeachPart | Markup | Enumerate
 
 # --- Executable content
 
@@ -105,7 +134,32 @@ class Script:
     source: str
     src: str | None
     srcexpr: str | None
-    fetchtimeout: str | None
+    fetch: FetchAttributes
+    line: int
+    charset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    """``<foreach>`` as executable content (VoiceXML 2.1 6)."""
+
+    item: str
+    array: str
+    content: tuple[Executable, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """``<data>`` (VoiceXML 2.1 5): without ``name``, what comes is thrown away."""
+
+    name: str | None
+    src: str | None
+    srcexpr: str | None
+    namelist: tuple[str, ...]
+    method: Method
+    enctype: str
+    fetch: FetchAttributes
     line: int
 
 
@@ -155,7 +209,7 @@ class Goto:
     expr: str | None
     nextitem: str | None
     expritem: str | None
-    fetchtimeout: str | None
+    fetch: FetchAttributes
     line: int
 
 
@@ -166,7 +220,7 @@ class Submit:
     namelist: tuple[str, ...] | None
     method: Method
     enctype: str
-    fetchtimeout: str | None
+    fetch: FetchAttributes
     line: int
 
 
@@ -205,6 +259,7 @@ class TransferSpec:
     caller: str | None
     aai: str | None
     aaiexpr: str | None
+    transferaudio: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +287,8 @@ Executable = (
     | Exit
     | DisconnectElement
     | TransferNow
-    | Unbuilt
+    | Foreach
+    | Data
 )
 
 
@@ -260,30 +316,36 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class InlineGrammar:
-    """A DTMF grammar compiled with its document."""
+    """A grammar compiled with its document; what it refers to is fetched when it is active."""
 
     network: Network
     line: int
+    document_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalGrammar:
-    """A DTMF grammar that is fetched when it becomes active."""
+    """A grammar that is fetched when it becomes active."""
 
     src: str | None
     srcexpr: str | None
-    fetchtimeout: str | None
+    mode: Mode | None
+    fetch: FetchAttributes
     line: int
+    document_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceGrammar:
-    """A grammar for speech, which only a recognizer can listen to."""
+class UnsupportedGrammar:
+    """A grammar that raises ``event`` when it becomes active: of a format nobody knows."""
 
+    event: str
+    message: str
     line: int
+    document_wide: bool = False
 
 
-GrammarElement = InlineGrammar | ExternalGrammar | VoiceGrammar | Unbuilt
+GrammarElement = InlineGrammar | ExternalGrammar | UnsupportedGrammar
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +358,7 @@ class Destination:
     eventexpr: str | None
     message: str | None
     messageexpr: str | None
-    fetchtimeout: str | None
+    fetch: FetchAttributes
     line: int
 
 
@@ -308,11 +370,11 @@ class LinkElement:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """``<option>`` of a field: ``network`` is its key sequence's grammar, if it has one."""
+    """``<option>`` of a field: ``networks`` are those of its keys and of its text."""
 
     text: str
     dtmf: str | None
-    network: Network | None
+    networks: tuple[Network, ...]
     value: str
 
 
@@ -338,7 +400,6 @@ class Common:
     line: int
     prompts: tuple[PromptElement, ...] = ()
     catches: tuple[Catch, ...] = ()
-    filled: tuple[Filled, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -355,6 +416,29 @@ class Field:
     modal: bool
     grammars: tuple[GrammarElement, ...]
     options: tuple[Option, ...]
+    links: tuple[LinkElement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """``<initial>``: asks for several fields at once (VoiceXML 2.0 2.3.3)."""
+
+    common: Common
+    links: tuple[LinkElement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordItem:
+    """``<record>`` (VoiceXML 2.0 2.3.6)."""
+
+    common: Common
+    modal: bool
+    beep: bool
+    maxtime_s: float | None
+    finalsilence_s: float | None
+    dtmfterm: bool
+    media_type: str
+    grammars: tuple[GrammarElement, ...]
     links: tuple[LinkElement, ...]
 
 
@@ -382,7 +466,7 @@ class Subdialog:
     namelist: tuple[str, ...]
     method: Method
     enctype: str
-    fetchtimeout: str | None
+    fetch: FetchAttributes
     parameters: tuple[Parameter, ...]
 
 
@@ -394,28 +478,33 @@ class TransferItem:
 
 
 @dataclass(frozen=True, slots=True)
-class UnbuiltItem:
-    """A form item that raises ``error.unsupported.<tag>`` when it is visited."""
+class ObjectItem:
+    """``<object>`` (VoiceXML 2.0 2.3.5): there are none here."""
 
     common: Common
-    tag: str
+    classid: str
 
 
-FormItem = Block | Field | MenuInput | Subdialog | TransferItem | UnbuiltItem
+FormItem = Block | Field | Initial | MenuInput | ObjectItem | RecordItem | Subdialog | TransferItem
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``<form>`` or ``<menu>``; ``declarations`` are in document order, form items included."""
+    """``<form>`` or ``<menu>``; ``declarations`` are in document order, form items included.
+
+    ``filled`` are all, in document order, each with the name of the item it stands in, None for
+    the form's own.  ``document_wide``: its grammars are active in the whole document.
+    """
 
     id: str | None
     is_menu: bool
-    declarations: tuple[Var | Script | FormItem, ...]
+    declarations: tuple[Var | Script | Data | FormItem, ...]
     items: tuple[FormItem, ...]
-    filled: tuple[Filled, ...]
+    filled: tuple[tuple[str | None, Filled], ...]
     catches: tuple[Catch, ...]
     links: tuple[LinkElement, ...]
-    unbuilt: tuple[Unbuilt, ...]
+    grammars: tuple[GrammarElement, ...]
+    document_wide: bool
     properties: Mapping[str, str]
     line: int
 
@@ -428,7 +517,7 @@ class Document:
     language: str
     base: str | None
     application: str | None
-    declarations: tuple[Var | Script, ...]
+    declarations: tuple[Var | Script | Data, ...]
     dialogs: tuple[Form, ...]
     catches: tuple[Catch, ...]
     links: tuple[LinkElement, ...]

@@ -5,7 +5,7 @@ exchanged as text and JSON: with a time limit set, ECMAScript cannot call back.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from vxml_engine.limits import (
 )
 
 _SCOPES_JS: Final = Path(__file__).with_name("scopes.js").read_text(encoding="utf-8")
+_DOM_JS: Final = Path(__file__).with_name("dom.js").read_text(encoding="utf-8")
 
 
 class Undefined:
@@ -45,9 +46,12 @@ class Ecmascript:
     ``depth`` is the number of scopes on the chain; the innermost one is where ``declare`` and
     ``script`` put their names.  Every method that evaluates raises ``ThrownEvent``
     (``error.semantic``) for what the source does wrong, ``LimitReached`` for what it uses up.
+    With ``lenient``, what is assigned without being declared is declared in the dialog.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lenient: bool = False) -> None:
+        self._lenient = lenient
+        self._has_dom = False
         self._context: Any = quickjs.Context()
         self._context.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)
         self._context.set_max_stack_size(SCRIPT_STACK_BYTES_MAX)
@@ -153,6 +157,11 @@ class Ecmascript:
         result = self._call("evaluate", source)
         return UNDEFINED if result == "?" else json.loads(result[1:])
 
+    def evaluate_apart(self, source: str) -> Json | Undefined:
+        """The value of an expression that sees none of the session's variables."""
+        result = self._call("apart", source)
+        return UNDEFINED if result == "?" else json.loads(result[1:])
+
     def text(self, source: str) -> str:
         """The value of an expression, converted to a string as ECMAScript does."""
         return self._call("text", source)[1:]
@@ -175,7 +184,7 @@ class Ecmascript:
 
     def assign(self, name: str, source: str) -> None:
         """``<assign>``: give a declared variable, or an object's property, a value."""
-        self._call("assign", name, source)
+        self._call("assign", name, source, self._lenient)
 
     def set(self, name: str, value: Json | Undefined) -> None:
         """Set a variable where it is declared, else in the innermost scope."""
@@ -185,9 +194,18 @@ class Ecmascript:
         """Declare ``name`` in the innermost scope with a value."""
         self._call("setInnermost", name, json.dumps(value))
 
-    def set_last_result(self, results: Iterable[dict[str, Json]]) -> None:
-        """Set ``application.lastresult$`` (VoiceXML 2.0 5.1.5)."""
-        self._call("setLastResult", json.dumps(list(results)))
+    def set_last_result(
+        self, results: Sequence[dict[str, Json]] | None, mark: dict[str, Json]
+    ) -> None:
+        """Set ``application.lastresult$`` (VoiceXML 2.0 5.1.5), or only the ``mark`` told there."""
+        self._call("setLastResult", json.dumps(results), json.dumps(mark))
+
+    def declare_data(self, name: str, value: Json, *, is_xml: bool) -> None:
+        """Declare ``name`` in the innermost scope: a JSON value, or nodes as a document."""
+        if is_xml and not self._has_dom:
+            self._call("dom", _DOM_JS)
+            self._has_dom = True
+        self._call("data", name, json.dumps(value), is_xml)
 
     def run_script(self, source: str) -> None:
         """``<script>``: run a program; what it declares belongs to the innermost scope."""
@@ -197,6 +215,20 @@ class Ecmascript:
                 f"the script has {len(source)} characters, at most {SCRIPT_BYTES_MAX} are taken",
             )
         self._call("script", source)
+
+    # Loops (VoiceXML 2.1 6)
+
+    def begin_loop(self, source: str) -> int:
+        """Begin to go through a copy of the array ``source``; returns its length."""
+        return int(self._call("loop", source)[1:])
+
+    def loop_item(self, name: str, index: int) -> None:
+        """Give the variable ``name`` (declared if need be) the item at ``index``."""
+        self._call("loopItem", name, index)
+
+    def end_loop(self) -> None:
+        """End the loop begun last."""
+        self._call("loopEnd")
 
     # Values carried from one chain to another (parameters and results of subdialogs)
 

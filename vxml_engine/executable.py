@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vxml_engine import document as d
-from vxml_engine.collector import Collected
+from vxml_engine.data import load_data
 from vxml_engine.ecmascript import UNDEFINED
 from vxml_engine.effects import (
     Disconnect,
     Disconnected,
+    HandedOver,
     HungUp,
     Log,
     Transfer,
@@ -75,10 +76,12 @@ def _execute(
                     return (yield from _execute_all(interpreter, branch.content, form, floor))
         case d.Assign(name, expr):
             ecmascript.assign(name, expr)
-        case d.Var() | d.Script():
+        case d.Var() | d.Script() | d.Data():
             if ecmascript.depth == floor:
                 ecmascript.push()
             yield from declare(interpreter, element)
+        case d.Foreach():
+            return (yield from _execute_each(interpreter, element, form, floor))
         case d.Throw():
             raise thrown(interpreter, element)
         case d.Reprompt():
@@ -87,10 +90,28 @@ def _execute(
             form.clear(namelist)
         case d.LogElement() | d.TransferNow():
             yield from _tell(interpreter, element, floor)
-        case d.Unbuilt(tag):
-            raise ThrownEvent(f"error.unsupported.{tag}", f"<{tag}> is not supported")
         case _:
             return (yield from _leave(interpreter, element, form))
+    return None
+
+
+def _execute_each(
+    interpreter: Interpreter, element: d.Foreach, form: FormControl, floor: int
+) -> Run[Transition | None]:
+    """``<foreach>`` (VoiceXML 2.1 6): over a copy of the array made at the beginning."""
+    ecmascript = interpreter.ecmascript
+    length = ecmascript.begin_loop(element.array)
+    try:
+        if ecmascript.depth == floor:
+            ecmascript.push()
+        for index in range(length):
+            interpreter.step(element.line)
+            ecmascript.loop_item(element.item, index)
+            transition = yield from _execute_all(interpreter, element.content, form, floor)
+            if transition is not None:
+                return transition
+    finally:
+        ecmascript.end_loop()
     return None
 
 
@@ -114,7 +135,7 @@ def _leave(
             return _goto_item(interpreter, element, form)
         case d.Goto():
             address = interpreter.choose(element.next, element.expr, "the address")
-            target = yield from interpreter.go(address, element.fetchtimeout)
+            target = yield from interpreter.go(address, element.fetch)
             return traced(interpreter, target)
         case d.Submit():
             target = yield from _submit(interpreter, element, form)
@@ -142,9 +163,11 @@ def traced(interpreter: Interpreter, target: ToDialog) -> ToDialog:
     return target
 
 
-def declare(interpreter: Interpreter, element: d.Var | d.Script) -> Run[None]:
-    """``<var>`` or ``<script>`` in the innermost scope."""
+def declare(interpreter: Interpreter, element: d.Var | d.Script | d.Data) -> Run[None]:
+    """``<var>``, ``<script>`` or ``<data>`` in the innermost scope."""
     match element:
+        case d.Data():
+            yield from load_data(interpreter, element)
         case d.Var(name, expr):
             interpreter.ecmascript.declare(name, expr)
         case d.Script():
@@ -186,7 +209,7 @@ def _submit(interpreter: Interpreter, element: d.Submit, form: FormControl) -> R
     return (
         yield from interpreter.load(
             interpreter.place.document.resolve(address),
-            element.fetchtimeout,
+            element.fetch,
             element.method,
             interpreter.fields(names),
             element.enctype,
@@ -213,23 +236,22 @@ def _return(interpreter: Interpreter, element: d.ReturnElement) -> Returned:
 def start_transfer(
     interpreter: Interpreter, spec: d.TransferSpec, networks: tuple[Network, ...] = ()
 ) -> Run[Transferred]:
-    """Play what waits and transfer (VoiceXML 2.0 2.3.7); returns how a transfer ended.
+    """Play what waits and transfer (VoiceXML 2.0 2.3.7, 2.1 7); returns how it ended.
 
-    Throws ``error.connection.*`` when there was none, ``connection.disconnect.hangup`` when the
-    caller has gone; ``interpreter.transfer_s`` is then how long it was.
+    Throws ``error.connection.*`` when there was none, ``connection.disconnect.transfer`` when the
+    caller has been handed over, ``connection.disconnect.hangup`` when the caller has gone;
+    ``interpreter.transfer_s`` is then how long it was.
     """
-    if spec.kind == "consultation":
-        raise ThrownEvent(
-            "error.unsupported.transfer.consultation", "a transfer is a bridge or blind here"
-        )
+    interpreter.transfer_s = 0.0
     dest = interpreter.choose(spec.dest, spec.destexpr, "the destination").strip()
     if not dest:
         raise ThrownEvent("error.connection.baddestination", "the destination is empty")
     timeout_s = spec.connecttimeout_s
+    audio = spec.transferaudio
     settings = interpreter.collect_settings()
     outcome = yield Transfer(
         dest=dest,
-        bridge=spec.kind == "bridge",
+        kind=spec.kind,
         connect_timeout_s=interpreter.time("connecttimeout") if timeout_s is None else timeout_s,
         max_time_s=spec.maxtime_s,
         caller=spec.caller,
@@ -237,14 +259,17 @@ def start_transfer(
         prompts=interpreter.take_prompts(),
         networks=networks,
         settings=settings,
+        audio=interpreter.place.document.resolve(audio) if audio else None,
     )
-    interpreter.transfer_s = 0.0
     match outcome:
         case Transferred(_, duration_s):
             interpreter.transfer_s = duration_s
             if duration_s > 0:
                 interpreter.begin_turn()
             return outcome
+        case HandedOver():
+            interpreter.hung_up = interpreter.disconnected = True
+            raise ThrownEvent("connection.disconnect.transfer", "the call was handed over")
         case TransferFailed(event, message):
             raise ThrownEvent(event, message)
         case HungUp(duration_s):
@@ -278,36 +303,3 @@ def _set_result(interpreter: Interpreter, name: str, result: str | None, floor: 
         ecmascript.declare(name)
     ecmascript.set(name, UNDEFINED if result is None else result)
     ecmascript.set(f"{name}$", shadow)
-
-
-def collected_or_thrown(interpreter: Interpreter, outcome: object) -> Collected:
-    """The outcome of an input; throws noinput, nomatch, or that the caller has hung up."""
-    match outcome:
-        case HungUp():
-            raise interpreter.hang_up()
-        case Collected("noinput"):
-            interpreter.begin_turn()
-            raise ThrownEvent("noinput")
-        case Collected("nomatch", keys):
-            interpreter.begin_turn()
-            interpreter.trace("input", f"{keys} (no match)")
-            interpreter.ecmascript.set_last_result([last_result(keys, UNDEFINED, 0.0)])
-            raise ThrownEvent("nomatch")
-        case Collected(_, keys):
-            interpreter.begin_turn()
-            interpreter.trace("input", keys)
-            return outcome
-        case _:
-            raise TypeError(f"a Collect cannot be answered with {outcome!r}")
-
-
-def last_result(keys: str, interpretation: object, confidence: float) -> dict[str, object]:
-    """One element of ``application.lastresult$`` (VoiceXML 2.0 5.1.5)."""
-    result: dict[str, object] = {
-        "utterance": keys,
-        "inputmode": "dtmf",
-        "confidence": confidence,
-    }
-    if interpretation is not UNDEFINED:
-        result["interpretation"] = interpretation
-    return result

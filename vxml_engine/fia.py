@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from vxml_engine import document as d
 from vxml_engine.ecmascript import UNDEFINED
-from vxml_engine.effects import Collect, Prompt, Speech
+from vxml_engine.effects import Collect, HungUp, InputFailed, Prompt, Record, Recorded, Speech
 from vxml_engine.errors import LimitReached, ThrownEvent
 from vxml_engine.events import (
     EventCounts,
@@ -21,18 +21,23 @@ from vxml_engine.events import (
     select_catch,
 )
 from vxml_engine.executable import (
-    collected_or_thrown,
     declare,
-    last_result,
     run_content,
     start_transfer,
     thrown,
     traced,
 )
-from vxml_engine.grammar.network import Network, match_keys
-from vxml_engine.grammar.semantics import interpretation_source
 from vxml_engine.interpreter import Interpreter, Place, Run
 from vxml_engine.limits import SUBDIALOG_DEPTH_MAX
+from vxml_engine.listening import (
+    Input,
+    field_value,
+    hear,
+    item_networks,
+    listen,
+    slot_value,
+    understand_keys,
+)
 from vxml_engine.prompts import Listed, select_prompts
 from vxml_engine.transitions import (
     ErrorReport,
@@ -42,7 +47,13 @@ from vxml_engine.transitions import (
     ToDialog,
     ToItem,
     Transition,
+    Understood,
 )
+
+RECORDING_S_DEFAULT = 120.0
+"""How long a recording lasts at most when ``maxtime`` does not say."""
+FINAL_SILENCE_S_DEFAULT = 4.0
+"""The silence that ends a recording when ``finalsilence`` does not say."""
 
 
 def run_dialogs(
@@ -99,14 +110,6 @@ def _enter(interpreter: Interpreter, target: ToDialog, active: Place | None) -> 
     return place
 
 
-@dataclass(frozen=True, slots=True)
-class _Active:
-    """A grammar that is listened to, and what a match of it does."""
-
-    network: Network
-    action: d.Option | d.Destination | None
-
-
 class FormVisit:
     """One visit to a form: from entering it to leaving it."""
 
@@ -117,6 +120,7 @@ class FormVisit:
         self._ecmascript = interpreter.ecmascript
         self._document: Loaded = target.document
         self._form = target.form
+        self._heard = target.heard
         self._parameters = parameters
         self._prompt_counts: dict[str, int] = {}
         self._item_events: dict[str, EventCounts] = {}
@@ -130,6 +134,8 @@ class FormVisit:
         """Visit the form; returns where to go then."""
         interpreter = self._interpreter
         transition = yield from self._guard(None, self._initialize())
+        if transition is None and self._heard is not None:
+            transition = yield from self._guard(None, self._process_heard(self._heard))
         while transition is None or isinstance(transition, ToItem):
             if isinstance(transition, ToItem):
                 self._next_item = transition.name
@@ -158,16 +164,8 @@ class FormVisit:
         place.form = self._form
         self._interpreter.line = self._form.line
         self._ecmascript.push("dialog")
-        if self._form.is_menu:
-            self._interpreter.trace("visit", f"menu {self._form.id or ''}".strip())
-        else:
-            self._interpreter.trace("visit", f"form {self._form.id or ''}".strip())
-        for unbuilt in self._form.unbuilt:
-            raise ThrownEvent(
-                f"error.unsupported.{unbuilt.tag}",
-                f"this <{unbuilt.tag}> is not supported",
-                unbuilt.line,
-            )
+        kind = "menu" if self._form.is_menu else "form"
+        self._interpreter.trace("visit", f"{kind} {self._form.id or ''}".strip())
         yield from self._declare_all()
         return None
 
@@ -182,7 +180,7 @@ class FormVisit:
                         self._ecmascript.take(name)
                     else:
                         self._ecmascript.declare(name, expr)
-                case d.Script():
+                case d.Script() | d.Data():
                     self._interpreter.step(declaration.line)
                     yield from declare(self._interpreter, declaration)
                 case _:
@@ -206,7 +204,7 @@ class FormVisit:
         """The select phase: the item told, else the first whose guard is not satisfied."""
         if self._next_item is not None:
             name, self._next_item = self._next_item, None
-            return next(item for item in self._form.items if item.common.name == name)
+            return self._item(name)
         for item in self._form.items:
             common = item.common
             if self._ecmascript.is_unfilled(common.name) and (
@@ -214,6 +212,9 @@ class FormVisit:
             ):
                 return item
         return None
+
+    def _item(self, name: str) -> d.FormItem:
+        return next(item for item in self._form.items if item.common.name == name)
 
     def _visit(self, item: d.FormItem) -> Run[Transition | None]:
         """The collect phase, and after an input the process phase."""
@@ -228,17 +229,19 @@ class FormVisit:
             case d.Block(_, content):
                 self._ecmascript.set(common.name, True)
                 return (yield from run_content(self._interpreter, content, self))
-            case d.Field() | d.MenuInput():
-                transition = yield from self._collect_keys(item)
+            case d.Field() | d.MenuInput() | d.Initial():
+                return (yield from self._collect_input(item))
+            case d.RecordItem():
+                transition = yield from self._collect_recording(item)
             case d.Subdialog():
                 transition = yield from self._collect_subdialog(item)
             case d.TransferItem():
                 transition = yield from self._collect_transfer(item)
-            case d.UnbuiltItem(_, tag):
-                raise ThrownEvent(f"error.unsupported.{tag}", f"<{tag}> is not supported")
+            case d.ObjectItem(_, classid):
+                raise ThrownEvent("error.unsupported.objectname", f"there is no object '{classid}'")
         if transition is not None:
             return transition
-        return (yield from self._process(item))
+        return (yield from self._process([common.name]))
 
     def _queue_prompts(self, common: d.Common) -> None:
         counter = self._prompt_counts.get(common.name, 1)
@@ -247,113 +250,140 @@ class FormVisit:
             self._interpreter.queue_prompt(prompt)
         self._prompt_counts[common.name] = counter + 1
 
-    def _process(self, item: d.FormItem) -> Run[Transition | None]:
-        """The process phase: the actions this item's being filled sets off."""
-        name = item.common.name
-        for filled in item.common.filled:
-            transition = yield from run_content(self._interpreter, filled.content, self)
-            if transition is not None:
-                return transition
-        self._interpreter.place.item = None
-        return (yield from self._guard(None, self._process_form(name)))
+    def _process(self, just_filled: Sequence[str]) -> Run[Transition | None]:
+        """The process phase: the ``<filled>`` that an input sets off (VoiceXML 2.0 2.4).
 
-    def _process_form(self, name: str) -> Run[Transition | None]:
-        """The form's own ``<filled>`` (VoiceXML 2.0 2.4)."""
-        for filled in self._form.filled:
-            names = filled.namelist or self.input_names()
-            if name not in names:
+        In document order; an event ends the phase, and is handled where the action stands.
+        """
+        for owner, filled in self._form.filled:
+            if not self._sets_off(owner, filled, just_filled):
                 continue
-            if filled.mode == "all" and any(map(self._ecmascript.is_unfilled, names)):
-                continue
-            transition = yield from run_content(self._interpreter, filled.content, self)
+            item = None if owner is None else self._item(owner)
+            self._interpreter.place.item = item.common if item is not None else None
+            try:
+                transition = yield from run_content(self._interpreter, filled.content, self)
+            except ThrownEvent as event:
+                return (yield from self._handle(event, item))
             if transition is not None:
                 return transition
         return None
+
+    def _sets_off(self, owner: str | None, filled: d.Filled, just_filled: Sequence[str]) -> bool:
+        if owner is not None:
+            return owner in just_filled
+        names = filled.namelist or [
+            item.common.name
+            for item in self._form.items
+            if not isinstance(item, d.Block | d.Initial)
+        ]
+        if not any(name in names for name in just_filled):
+            return False
+        return filled.mode == "any" or not any(map(self._ecmascript.is_unfilled, names))
 
     # --- Inputs
 
-    def _collect_keys(self, item: d.Field | d.MenuInput) -> Run[Transition | None]:
+    def _collect_input(self, item: d.Field | d.MenuInput | d.Initial) -> Run[Transition | None]:
         interpreter = self._interpreter
-        active = yield from self._active_grammars(item)
+        listening = yield from listen(interpreter, self._form, item)
         if interpreter.hung_up:
             return Finished(interpreter.ending("end"))
         settings = interpreter.collect_settings()
-        networks = tuple(grammar.network for grammar in active)
-        outcome = yield Collect(interpreter.take_prompts(), networks, settings)
-        collected = collected_or_thrown(interpreter, outcome)
-        if not 0 <= collected.grammar < len(active):
-            raise TypeError(f"a Collect of {len(active)} grammars was answered with {collected!r}")
-        grammar = active[collected.grammar]
-        steps = match_keys(grammar.network, collected.keys)
-        if steps is None:
-            raise TypeError(f"{collected!r} does not match the grammar it names")
-        if isinstance(grammar.action, d.Option):
-            interpretation: object = grammar.action.value
-        else:
-            source = interpretation_source(grammar.network, steps)
-            interpretation = self._ecmascript.evaluate(source)
-        result = last_result(collected.keys, interpretation, 1.0)
-        self._ecmascript.set_last_result([result])
-        if isinstance(grammar.action, d.Destination):
-            return (yield from self._follow(grammar.action))
-        assert isinstance(item, d.Field)
-        name = item.common.name
-        if isinstance(interpretation, dict) and item.slot in interpretation:
-            interpretation = interpretation[item.slot]
-        self._ecmascript.set(f"{name}$", result)
-        self._ecmascript.set(name, interpretation)
-        return None
+        outcome = yield Collect(
+            prompts=interpreter.take_prompts(),
+            networks=listening.key_networks(),
+            settings=settings,
+            speech=listening.speech_networks(),
+            speech_settings=interpreter.speech_settings(),
+        )
+        return (yield from self._take(item, hear(interpreter, listening, outcome)))
 
-    def _follow(self, destination: d.Destination) -> Run[Transition | None]:
+    def _take(self, item: d.FormItem, entered: Input) -> Run[Transition | None]:
+        """Do what the grammar that matched is for."""
+        active, understood = entered.active, entered.understood
+        if active.destination is not None:
+            return (yield from self._follow(active.destination, active.document))
+        if active.form is self._form:
+            return (yield from self._process_heard(understood))
+        if active.form is not None:
+            root = self._interpreter.place.root
+            root = None if active.document is root else root
+            target = ToDialog(active.document, root, active.form, fresh=False, heard=understood)
+            return traced(self._interpreter, target)
+        assert isinstance(item, d.Field)
+        if "interpretation" in understood.results[0]:
+            value = field_value(understood.interpretation, item.slot)
+            self._fill(item.common.name, value, understood)
+        return (yield from self._process([item.common.name]))
+
+    def _fill(self, name: str, value: Any, understood: Understood) -> None:
+        self._ecmascript.set(f"{name}$", understood.results[0])
+        self._ecmascript.set(name, value)
+
+    def _process_heard(self, understood: Understood) -> Run[Transition | None]:
+        """A form's own grammar has matched: it fills every field it has a slot for."""
+        just_filled: list[str] = []
+        interpretation = understood.results[0].get("interpretation")
+        for item in self._form.items:
+            if not isinstance(item, d.Field):
+                continue
+            value = slot_value(interpretation, item.slot)
+            if value is not UNDEFINED:
+                self._fill(item.common.name, value, understood)
+                just_filled.append(item.common.name)
+        if just_filled:
+            for item in self._form.items:
+                if isinstance(item, d.Initial):
+                    self._ecmascript.set(item.common.name, True)
+        return (yield from self._process(just_filled))
+
+    def _follow(self, destination: d.Destination, document: Loaded) -> Run[Transition | None]:
         """Go where a choice or a link leads, or throw its event."""
-        self._interpreter.line = destination.line
+        self._interpreter.line = destination.line or self._interpreter.line
         if destination.event is not None or destination.eventexpr is not None:
             raise thrown(self._interpreter, destination)
         address = self._interpreter.choose(destination.next, destination.expr, "the address")
-        target = yield from self._interpreter.go(address, destination.fetchtimeout)
+        target = yield from self._interpreter.go(address, destination.fetch, document)
         return traced(self._interpreter, target)
 
-    def _active_grammars(self, item: d.Field | d.MenuInput) -> Run[list[_Active]]:
-        """What is listened to, in order of precedence (VoiceXML 2.0 3.1.4)."""
-        wanted: list[tuple[d.GrammarElement, d.Destination | None]] = []
-        active: list[_Active] = []
-        links: list[d.LinkElement] = []
-        if isinstance(item, d.MenuInput):
-            for choice in item.choices:
-                wanted += [(grammar, choice.destination) for grammar in choice.grammars]
-        else:
-            wanted += [(grammar, None) for grammar in item.grammars]
-            links += item.links
-        place = self._interpreter.place
-        if not (isinstance(item, d.Field) and item.modal):
-            links += self._form.links
-            for document in place.documents():
-                links += document.links
-        wanted += [(grammar, link.destination) for link in links for grammar in link.grammars]
-        speech_only = False
-        if isinstance(item, d.Field):
-            active += [_Active(o.network, o) for o in item.options if o.network is not None]
-        for grammar, destination in wanted:
-            network = yield from self._network(grammar)
-            speech_only = speech_only or network is None
-            if network is not None:
-                active.append(_Active(network, destination))
-        if not active:
-            raise _nothing_to_hear(speech_only)
-        return active
-
-    def _network(self, grammar: d.GrammarElement) -> Run[Network | None]:
-        match grammar:
-            case d.InlineGrammar(network):
-                return network
-            case d.ExternalGrammar():
-                return (yield from self._interpreter.load_grammar(grammar))
-            case d.VoiceGrammar():
-                return None
-            case d.Unbuilt(tag, line):
-                raise ThrownEvent(
-                    f"error.unsupported.{tag}", f"this {tag} is not supported for keys", line
-                )
+    def _collect_recording(self, item: d.RecordItem) -> Run[Transition | None]:
+        """``<record>`` (VoiceXML 2.0 2.3.6)."""
+        interpreter, ecmascript = self._interpreter, self._ecmascript
+        listening = yield from listen(interpreter, self._form, item)
+        if interpreter.hung_up:
+            return Finished(interpreter.ending("end"))
+        maxtime_s = item.maxtime_s
+        silence_s = item.finalsilence_s
+        settings = interpreter.collect_settings()
+        outcome = yield Record(
+            prompts=interpreter.take_prompts(),
+            beep=item.beep,
+            max_time_s=RECORDING_S_DEFAULT if maxtime_s is None else maxtime_s,
+            final_silence_s=FINAL_SILENCE_S_DEFAULT if silence_s is None else silence_s,
+            dtmf_term=item.dtmfterm,
+            media_type=item.media_type,
+            networks=listening.key_networks(),
+            settings=settings,
+        )
+        match outcome:
+            case Recorded():
+                pass
+            case HungUp():
+                raise interpreter.hang_up()
+            case InputFailed(event, message):
+                interpreter.begin_turn()
+                raise ThrownEvent(event, message)
+            case _:
+                raise TypeError(f"a Record cannot be answered with {outcome!r}")
+        interpreter.begin_turn()
+        entered = understand_keys(interpreter, listening, outcome)
+        if entered is not None and (entered.active.destination or entered.active.form):
+            return (yield from self._take(item, entered))
+        name = item.common.name
+        ecmascript.set(f"{name}$", _recording_shadow(outcome))
+        ecmascript.set(name, outcome.reference)
+        if outcome.hung_up:
+            raise interpreter.hang_up()
+        return None
 
     def _collect_subdialog(self, item: d.Subdialog) -> Run[Transition | None]:
         """``<subdialog>`` (VoiceXML 2.0 2.3.4): another context, and back with its values."""
@@ -396,7 +426,7 @@ class FormVisit:
         return (
             yield from interpreter.load(
                 place.document.resolve(address),
-                item.fetchtimeout,
+                item.fetch,
                 item.method,
                 interpreter.fields(item.namelist),
                 item.enctype,
@@ -407,23 +437,16 @@ class FormVisit:
         """``<transfer>`` (VoiceXML 2.0 2.3.7): ``name$.duration`` is set however it ends."""
         interpreter, ecmascript = self._interpreter, self._ecmascript
         name = item.common.name
-        networks: list[Network] = []
-        for grammar in item.grammars:
-            network = yield from self._network(grammar)
-            if network is not None:
-                networks.append(network)
+        networks = yield from item_networks(interpreter, item.grammars, "dtmf")
         if interpreter.hung_up:
             return Finished(interpreter.ending("end"))
         shadow: dict[str, object] = {}
         try:
-            outcome = yield from start_transfer(interpreter, item.spec, tuple(networks))
+            outcome = yield from start_transfer(interpreter, item.spec, networks)
             if outcome.keys:
                 shadow |= {"inputmode": "dtmf", "utterance": outcome.keys}
         finally:
             ecmascript.set(f"{name}$", {"duration": interpreter.transfer_s, **shadow})
-        if item.spec.kind == "blind":
-            interpreter.hung_up = interpreter.disconnected = True
-            raise ThrownEvent("connection.disconnect.transfer", "the call was handed over")
         ecmascript.set(name, outcome.result)
         return None
 
@@ -513,8 +536,20 @@ class FormVisit:
         return [
             item.common.name
             for item in self._form.items
-            if item.common.named and not isinstance(item, d.Block)
+            if item.common.named and not isinstance(item, d.Block | d.Initial)
         ]
+
+
+def _recording_shadow(recorded: Recorded) -> dict[str, object]:
+    """The shadow variables of a recording (VoiceXML 2.0 2.3.6)."""
+    shadow: dict[str, object] = {
+        "duration": round(recorded.duration_s * 1000),
+        "size": recorded.size_bytes,
+        "maxtime": recorded.max_time,
+    }
+    if recorded.term_char:
+        shadow["termchar"] = recorded.term_char
+    return shadow
 
 
 def _listed(item: d.FormItem) -> list[Listed]:
@@ -525,12 +560,3 @@ def _listed(item: d.FormItem) -> list[Listed]:
             return [Listed(option.text, option.dtmf) for option in options]
         case _:
             return []
-
-
-def _nothing_to_hear(speech_only: bool) -> ThrownEvent:
-    if speech_only:
-        return ThrownEvent(
-            "error.unsupported.grammar",
-            "only speech could answer here, and speech is not recognized: add a DTMF grammar",
-        )
-    return ThrownEvent("error.semantic", "an input is expected, but no grammar is active")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from vxml_engine import document as d
 from vxml_engine.cache import DocumentCache
-from vxml_engine.collector import CollectSettings
+from vxml_engine.collector import CollectSettings, SpeechSettings
 from vxml_engine.ecmascript import UNDEFINED, Ecmascript
 from vxml_engine.effects import (
+    Caching,
     Effect,
     Fetch,
     Fetched,
@@ -22,9 +24,11 @@ from vxml_engine.effects import (
     Prompt,
 )
 from vxml_engine.errors import DocumentError, GrammarError, LimitReached, ThrownEvent
-from vxml_engine.grammar.network import Network
+from vxml_engine.grammar.builtin import builtin
+from vxml_engine.grammar.network import Network, link
 from vxml_engine.limits import (
     FETCHES_PER_TURN_MAX,
+    GRAMMARS_LINKED_MAX,
     PROMPTS_QUEUED_MAX,
     STEPS_PER_TURN_MAX,
     SUBMIT_CHARS_MAX,
@@ -32,7 +36,12 @@ from vxml_engine.limits import (
     URL_CHARS_MAX,
 )
 from vxml_engine.prompts import Listed, PromptMaker
-from vxml_engine.properties import PLATFORM_DEFAULTS, time_property
+from vxml_engine.properties import (
+    PLATFORM_DEFAULTS,
+    level_property,
+    time_property,
+    whole_property,
+)
 from vxml_engine.transitions import Loaded, Reason, ToDialog, split_fragment
 
 T = TypeVar("T")
@@ -79,9 +88,16 @@ class Interpreter:
     place: Place
 
     def __init__(
-        self, documents: DocumentCache, defaults: Mapping[str, str], observer: Observer | None
+        self,
+        documents: DocumentCache,
+        defaults: Mapping[str, str],
+        observer: Observer | None,
+        *,
+        recognizes: bool = False,
+        lenient: bool = False,
     ) -> None:
-        self.ecmascript = Ecmascript()
+        self.recognizes = recognizes
+        self.ecmascript = Ecmascript(lenient=lenient)
         self.documents = documents
         self.listed: Sequence[Listed] = ()
         self.reprompt = False
@@ -95,6 +111,8 @@ class Interpreter:
         self._queue: list[Prompt] = []
         self._queue_timeout_s: float | None = None
         self._grammars: dict[str, Network] = {}
+        # The network linked is kept beside the whole, so that its id stays its own.
+        self._linked_inline: dict[tuple[str, int, int], tuple[Network, Network]] = {}
         self._steps = 0
         self._transitions = 0
         self._fetches = 0
@@ -142,6 +160,8 @@ class Interpreter:
 
     def property_value(self, name: str) -> str:
         """A property's value, from the innermost scope that sets it."""
+        if not self.started:
+            return self._defaults.get(name, "")
         place = self.place
         if place.item is not None and name in place.item.properties:
             return place.item.properties[name]
@@ -155,6 +175,42 @@ class Interpreter:
     def time(self, name: str) -> float:
         """A property's value in seconds."""
         return time_property(name, self.property_value(name))
+
+    def level(self, name: str) -> float:
+        """A property's value, from 0 to 1."""
+        return level_property(name, self.property_value(name))
+
+    def speech_settings(self) -> SpeechSettings:
+        """What a recognizer is to know here (VoiceXML 2.0 6.3.2)."""
+        return SpeechSettings(
+            language=self.place.document.document.language,
+            completetimeout_s=self.time("completetimeout"),
+            incompletetimeout_s=self.time("incompletetimeout"),
+            maxspeechtimeout_s=self.time("maxspeechtimeout"),
+            confidencelevel=self.level("confidencelevel"),
+            sensitivity=self.level("sensitivity"),
+            speedvsaccuracy=self.level("speedvsaccuracy"),
+            maxnbest=max(1, whole_property("maxnbest", self.property_value("maxnbest"))),
+            hotword=self.property_value("bargeintype").strip() == "hotword",
+        )
+
+    def caching(self, kind: str, attributes: d.FetchAttributes) -> Caching:
+        """How something of this kind may be fetched, by its attributes and the properties."""
+        return Caching(
+            maxage_s=self._seconds(f"{kind}maxage", attributes.maxage),
+            maxstale_s=self._seconds(f"{kind}maxstale", attributes.maxstale),
+            prefetch=(attributes.fetchhint or self.property_value(f"{kind}fetchhint"))
+            == "prefetch",
+        )
+
+    def _seconds(self, name: str, written: str | None) -> int | None:
+        text = self.property_value(name) if written is None else written
+        return whole_property(name, text) if text else None
+
+    def input_modes(self) -> frozenset[str]:
+        """``dtmf`` and ``voice``, as far as they are wanted here and there is a recognizer."""
+        wanted = frozenset(self.property_value("inputmodes").split())
+        return wanted if self.recognizes else wanted - {"voice"}
 
     def collect_settings(self) -> CollectSettings:
         """The timing of an input here (VoiceXML 2.0 6.3.3)."""
@@ -205,11 +261,14 @@ class Interpreter:
 
     def queue_prompt(self, prompt: d.PromptElement) -> None:
         """Make a prompt now and play it when the session next waits."""
+        document = self.place.document
+        base = document.resolve(prompt.base) if prompt.base is not None else None
         maker = PromptMaker(
             self.ecmascript,
-            prompt.language or self.place.document.document.language,
-            self.place.document.resolve,
+            prompt.language or document.document.language,
+            document.resolve if base is None else lambda address: urljoin(base, address),
             self.listed,
+            lambda attributes: self.caching("audio", attributes),
         )
         segments = maker.make(prompt.parts)
         self._queue_timeout_s = prompt.timeout_s
@@ -218,7 +277,8 @@ class Interpreter:
         bargein = prompt.bargein
         if bargein is None:
             bargein = self.property_value("bargein").strip() != "false"
-        self.queue(Prompt(segments, bargein))
+        kind = prompt.bargeintype or self.property_value("bargeintype").strip()
+        self.queue(Prompt(segments, bargein, kind == "hotword"))
 
     def queue(self, prompt: Prompt) -> None:
         """Add a finished prompt to the queue."""
@@ -259,8 +319,8 @@ class Interpreter:
     def fetch(
         self,
         url: str,
-        purpose: Literal["document", "script", "grammar"],
-        timeout: str | None,
+        purpose: Literal["document", "script", "grammar", "data"],
+        attributes: d.FetchAttributes,
         method: d.Method = "get",
         fields: tuple[tuple[str, str], ...] = (),
         enctype: str = URLENCODED,
@@ -280,8 +340,24 @@ class Interpreter:
                 "FETCHES_PER_TURN_MAX",
                 f"more than {FETCHES_PER_TURN_MAX} fetches in one turn",
             )
-        timeout_s = time_property("fetchtimeout", timeout or self._fetchtimeout())
-        outcome = yield Fetch(url, method, fields, enctype, timeout_s, purpose)
+        timeout = attributes.fetchtimeout or self.property_value("fetchtimeout")
+        timeout_s = time_property("fetchtimeout", timeout)
+        caching = self.caching(purpose, attributes)
+        audio = None
+        if purpose in ("document", "data"):
+            audio = yield from self._fetch_audio(attributes)
+        outcome = yield Fetch(
+            url,
+            method,
+            fields,
+            enctype,
+            timeout_s,
+            purpose,
+            caching,
+            audio,
+            self.time("fetchaudiodelay") if audio else 0.0,
+            self.time("fetchaudiominimum") if audio else 0.0,
+        )
         match outcome:
             case Fetched(status=status) if 200 <= status < 300:
                 return outcome
@@ -294,15 +370,18 @@ class Interpreter:
             case _:
                 raise TypeError(f"a Fetch cannot be answered with {outcome!r}")
 
-    def _fetchtimeout(self) -> str:
-        if self.started:
-            return self.property_value("fetchtimeout")
-        return self._defaults["fetchtimeout"]
+    def _fetch_audio(self, attributes: d.FetchAttributes) -> Run[str | None]:
+        """What is played during a fetch; what waits in the queue is played before it."""
+        address = attributes.fetchaudio or self.property_value("fetchaudio")
+        if not address or not self.started or self.hung_up:
+            return None
+        yield from self.play_queued()
+        return self.place.document.resolve(address)
 
     def load(
         self,
         address: str,
-        timeout: str | None = None,
+        attributes: d.FetchAttributes = d.NO_ATTRIBUTES,
         method: d.Method = "get",
         fields: tuple[tuple[str, str], ...] = (),
         enctype: str = URLENCODED,
@@ -312,11 +391,11 @@ class Interpreter:
         Throws ``error.badfetch`` when one of them cannot be used, or has no such dialog.
         """
         url, fragment = split_fragment(address)
-        fetched = yield from self.fetch(url, "document", timeout, method, fields, enctype)
+        fetched = yield from self.fetch(url, "document", attributes, method, fields, enctype)
         loaded = self._compile(fetched)
         root: Loaded | None = None
         if loaded.document.application is not None:
-            root = yield from self._load_root(loaded, timeout)
+            root = yield from self._load_root(loaded, attributes)
         return self.to_dialog(loaded, root, fragment, fresh=True)
 
     def _compile(self, fetched: Fetched) -> Loaded:
@@ -326,13 +405,13 @@ class Interpreter:
         except DocumentError as error:
             raise ThrownEvent("error.badfetch", str(error)) from None
 
-    def _load_root(self, leaf: Loaded, timeout: str | None) -> Run[Loaded]:
+    def _load_root(self, leaf: Loaded, attributes: d.FetchAttributes) -> Run[Loaded]:
         url = split_fragment(leaf.resolve(leaf.document.application or ""))[0]
         if self.started:
             for active in (self.place.root, self.place.document):
                 if active is not None and active.url == url and self._is_application(active):
                     return active
-        root = self._compile((yield from self.fetch(url, "document", timeout)))
+        root = self._compile((yield from self.fetch(url, "document", attributes)))
         if root.document.application is not None:
             raise ThrownEvent(
                 "error.semantic", f"{url} is a root document and cannot name another one"
@@ -352,12 +431,19 @@ class Interpreter:
             raise ThrownEvent("error.badfetch", f"{document.url} has {missing}")
         return ToDialog(document, root, form, fresh)
 
-    def go(self, address: str, timeout: str | None) -> Run[ToDialog]:
-        """The way to ``address``, which may be a dialog of this document (``#name``)."""
-        document = self.place.document
+    def go(
+        self, address: str, attributes: d.FetchAttributes, document: Loaded | None = None
+    ) -> Run[ToDialog]:
+        """The way to ``address``, which may be a dialog (``#name``) of the document it stands in.
+
+        ``document`` is that, when it is not the one being interpreted but its root.
+        """
+        place = self.place
+        document = document or place.document
         if address.startswith("#"):
-            return self.to_dialog(document, self.place.root, address[1:], fresh=False)
-        return (yield from self.load(document.resolve(address), timeout))
+            root = None if document is place.root else place.root
+            return self.to_dialog(document, root, address[1:], fresh=False)
+        return (yield from self.load(document.resolve(address), attributes))
 
     def load_script(self, script: d.Script) -> Run[str]:
         """The program of a ``<script>``."""
@@ -365,26 +451,79 @@ class Interpreter:
             return script.source
         address = self.choose(script.src, script.srcexpr, "the script's address")
         url = self.place.document.resolve(address)
-        fetched = yield from self.fetch(url, "script", script.fetchtimeout)
+        fetched = yield from self.fetch(url, "script", script.fetch)
+        encoding = script.charset or _charset(fetched.content_type) or "utf-8-sig"
         try:
-            return fetched.body.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ThrownEvent("error.badfetch", f"{url} is not UTF-8: {error}") from None
+            return fetched.body.decode(encoding)
+        except (LookupError, UnicodeDecodeError) as error:
+            raise ThrownEvent("error.badfetch", f"{url} is not {encoding}: {error}") from None
 
-    def load_grammar(self, grammar: d.ExternalGrammar) -> Run[Network]:
-        """A grammar that is not in the document; fetched once a session."""
+    # Grammars
+
+    def load_grammar(self, grammar: d.ExternalGrammar, document: Loaded) -> Run[Network]:
+        """A grammar that ``document`` refers to; fetched once a session."""
         address = self.choose(grammar.src, grammar.srcexpr, "the grammar's address")
-        absolute = self.place.document.resolve(address)
+        absolute = document.resolve(address)
         if (known := self._grammars.get(absolute)) is not None:
             return known
         url, rule = split_fragment(absolute)
-        fetched = yield from self.fetch(url, "grammar", grammar.fetchtimeout)
         try:
-            network = self.documents.get_grammar(fetched.body, fetched.url, rule)
+            network = yield from self._grammar_at(url, grammar.fetch)
+            if grammar.mode is not None and grammar.mode != network.mode:
+                raise GrammarError(f"{url} is a grammar for {network.mode}, not {grammar.mode}")
+            network = yield from self._linked(network.starting(rule), url, grammar.fetch)
         except GrammarError as error:
             raise ThrownEvent("error.badfetch", str(error), grammar.line) from None
         self._grammars[absolute] = network
         return network
+
+    def linked_grammar(self, grammar: d.InlineGrammar, document: Loaded) -> Run[Network]:
+        """A grammar that stands in ``document``, with all it refers to."""
+        network = grammar.network
+        if not network.references:
+            return network
+        key = (document.resolve(""), grammar.line, id(network))
+        if (known := self._linked_inline.get(key)) is None:
+            try:
+                linked = yield from self._linked(network, document.resolve(""), d.NO_ATTRIBUTES)
+            except GrammarError as error:
+                raise ThrownEvent("error.badfetch", str(error), grammar.line) from None
+            known = self._linked_inline[key] = (network, linked)
+        return known[1]
+
+    def _linked(self, network: Network, url: str, attributes: d.FetchAttributes) -> Run[Network]:
+        if not network.references:
+            return network
+        others: dict[str, Network] = {}
+        waiting = [(url, network)]
+        while waiting:
+            base, part = waiting.pop()
+            for reference in part.references:
+                target = split_fragment(urljoin(base, reference))[0]
+                if target == url or target in others:
+                    continue
+                if len(others) >= GRAMMARS_LINKED_MAX:
+                    raise GrammarError(
+                        f"{url} reaches more than {GRAMMARS_LINKED_MAX} other grammars"
+                        " (GRAMMARS_LINKED_MAX)"
+                    )
+                others[target] = yield from self._grammar_at(target, attributes)
+                waiting.append((target, others[target]))
+        return link(network, url, others)
+
+    def _grammar_at(self, url: str, attributes: d.FetchAttributes) -> Run[Network]:
+        """The grammar at an address, not linked; ``builtin:`` ones need no fetch."""
+        if url.startswith("builtin:"):
+            kind, _, name = url.removeprefix("builtin:").partition("/")
+            return builtin(name, "dtmf" if kind == "dtmf" else "voice")
+        fetched = yield from self.fetch(url, "grammar", attributes)
+        return self.documents.get_grammar(fetched.body, fetched.url)
+
+
+def _charset(content_type: str) -> str | None:
+    """The ``charset`` parameter of a media type."""
+    match = re.search(r"charset=\"?([\w.:-]+)", content_type, re.IGNORECASE)
+    return match[1] if match else None
 
 
 def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -49,6 +49,18 @@ def parse_xml(body: bytes, url: str) -> etree._Element:
 
 
 def _parse(body: bytes, url: str) -> tuple[etree._Element, Positions]:
+    root = parse_tree(body, url)
+    positions = _locate(body, root)
+    for element, (line, _) in positions.items():
+        set_source_line(element, line)
+    return root, positions
+
+
+def parse_tree(body: bytes, url: str, *, notes: bool = False) -> etree._Element:
+    """Parse within the limits, as ``parse_xml`` does; ``sourceline`` is the XML parser's.
+
+    With ``notes``, comments and processing instructions are kept.
+    """
     if len(body) > DOCUMENT_BYTES_MAX:
         message = f"{len(body)} bytes, at most {DOCUMENT_BYTES_MAX} are taken (DOCUMENT_BYTES_MAX)"
         raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
@@ -59,8 +71,8 @@ def _parse(body: bytes, url: str) -> tuple[etree._Element, Positions]:
         dtd_validation=False,
         attribute_defaults=False,
         huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
+        remove_comments=not notes,
+        remove_pis=not notes,
     )
     try:
         root = etree.fromstring(body, parser)
@@ -72,10 +84,7 @@ def _parse(body: bytes, url: str) -> tuple[etree._Element, Positions]:
     if root is None:
         raise DocumentError(url, (Problem(1, 1, "xml", "error", "no element in it"),))
     _check_tree(root, url)
-    positions = _locate(body, root)
-    for element, (line, _) in positions.items():
-        set_source_line(element, line)
-    return root, positions
+    return root
 
 
 def _check_tree(root: etree._Element, url: str) -> None:

@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from vxml_engine import document as d
 from vxml_engine.ecmascript import UNDEFINED, Ecmascript
-from vxml_engine.effects import AudioFile, Segment, Speech
-from vxml_engine.errors import LimitReached, ThrownEvent
+from vxml_engine.effects import AudioFile, Caching, Segment, Speech
+from vxml_engine.errors import LimitReached
 from vxml_engine.limits import PROMPT_CHARS_MAX
 
 
@@ -24,7 +24,8 @@ class Listed:
 class PromptMaker:
     """Makes the segments of one prompt.
 
-    ``resolve`` makes an address absolute; ``listed`` is what ``<enumerate>`` goes through.
+    ``resolve`` makes an address absolute; ``listed`` is what ``<enumerate>`` goes through;
+    ``caching`` tells how a recording may be fetched.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class PromptMaker:
         language: str,
         resolve: Callable[[str], str],
         listed: Sequence[Listed],
+        caching: Callable[[d.FetchAttributes], Caching],
     ) -> None:
         self._ecmascript = ecmascript
         self._language = language
         self._resolve = resolve
         self._listed = listed
+        self._caching = caching
         self._segments: list[Segment] = []
         self._ssml: list[str] = []
         self._open: list[tuple[str, str]] = []
@@ -66,10 +69,22 @@ class PromptMaker:
                 self._add_audio(part)
             case d.Enumerate(content):
                 self._add_enumerate(content)
-            case d.Unbuilt(tag, line):
-                raise ThrownEvent(
-                    f"error.unsupported.{tag}", f"<{tag}> is not supported in a prompt", line
-                )
+            case d.MarkPart(name, nameexpr):
+                told = self._ecmascript.text(nameexpr) if nameexpr is not None else name or ""
+                self._spoken = True
+                self._ssml.append(f"<mark name={quoteattr(told)}/>")
+            case d.ForeachPart():
+                self._add_each(part)
+
+    def _add_each(self, loop: d.ForeachPart) -> None:
+        """``<foreach>`` (VoiceXML 2.1 6)."""
+        length = self._ecmascript.begin_loop(loop.array)
+        try:
+            for index in range(length):
+                self._ecmascript.loop_item(loop.item, index)
+                self._add_all(loop.content)
+        finally:
+            self._ecmascript.end_loop()
 
     def _write(self, text: str) -> None:
         self._chars += len(text)
@@ -103,12 +118,15 @@ class PromptMaker:
             if address is None:
                 self._add_all(audio.content)
                 return
-        inner = PromptMaker(self._ecmascript, self._language, self._resolve, self._listed)
+        inner = PromptMaker(
+            self._ecmascript, self._language, self._resolve, self._listed, self._caching
+        )
         fallback = inner.make(audio.content)
         self._chars += inner._chars
         self._ssml += [f"</{tag}>" for tag, _ in reversed(self._open)]
         self._flush()
-        self._segments.append(AudioFile(self._resolve(address or ""), fallback))
+        caching = self._caching(audio.fetch)
+        self._segments.append(AudioFile(self._resolve(address or ""), fallback, caching))
         self._ssml += [f"<{start}>" for _, start in self._open]
 
     def _flush(self) -> None:

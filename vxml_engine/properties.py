@@ -7,10 +7,25 @@ from typing import Final
 from vxml_engine.errors import ThrownEvent
 
 PLATFORM_DEFAULTS: Final[Mapping[str, str]] = {
+    "audiofetchhint": "prefetch",
     "bargein": "true",
+    "bargeintype": "speech",
+    "completetimeout": "1s",
     "confidencelevel": "0.5",
+    "datafetchhint": "prefetch",
+    "documentfetchhint": "safe",
+    "fetchaudiodelay": "2s",
+    "fetchaudiominimum": "5s",
     "fetchtimeout": "10s",
-    "inputmodes": "dtmf",
+    "grammarfetchhint": "prefetch",
+    "incompletetimeout": "1s",
+    "inputmodes": "dtmf voice",
+    "maxnbest": "1",
+    "maxspeechtimeout": "60s",
+    "scriptfetchhint": "prefetch",
+    "sensitivity": "0.5",
+    "speedvsaccuracy": "0.5",
+    "universals": "none",
     "interdigittimeout": "5s",
     "termchar": "#",
     "termtimeout": "0s",
@@ -19,8 +34,7 @@ PLATFORM_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """What holds where neither the document nor the platform's operator says otherwise.
 
-``connecttimeout`` is ours: how long a transfer rings when it does not say itself.  Recognition
-of speech is not part of the platform, so ``inputmodes`` is ``dtmf``.
+``connecttimeout`` is ours: how long a transfer rings when it does not say itself.
 """
 
 KNOWN: Final = frozenset(PLATFORM_DEFAULTS) | {
@@ -67,6 +81,22 @@ def parse_time(text: str) -> float | None:
     if match is None:
         return None
     return float(match[1]) / (1000 if match[2] == "ms" else 1)
+
+
+def level_property(name: str, text: str) -> float:
+    """A number from 0 to 1; raises ``error.semantic`` when ``text`` is not one."""
+    if not re.fullmatch(r"\s*(0?\.\d+|[01](\.\d*)?)\s*", text) or not 0 <= float(text) <= 1:
+        raise ThrownEvent(
+            "error.semantic", f"property {name}: '{text}' is not a number from 0 to 1"
+        )
+    return float(text)
+
+
+def whole_property(name: str, text: str) -> int:
+    """A whole number from 0; raises ``error.semantic`` when ``text`` is not one."""
+    if not re.fullmatch(r"\s*\d{1,9}\s*", text):
+        raise ThrownEvent("error.semantic", f"property {name}: '{text}' is not a whole number")
+    return int(text)
 
 
 def time_property(name: str, text: str) -> float:

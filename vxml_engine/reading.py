@@ -96,10 +96,6 @@ class Reader:
         """Note something that does not keep the document from being used."""
         self.problem(element, rule, message, "warning")
 
-    def unbuilt(self, element: etree._Element, name: str) -> None:
-        """Note an element that will raise ``error.unsupported`` when it is reached."""
-        self.warn(element, "unsupported", f"<{name}> raises error.unsupported.{name} here")
-
     # Validity
 
     def validate(self, element: etree._Element, name: str) -> Rule:
@@ -174,6 +170,10 @@ class Reader:
         for piece in self.pieces(element, name):
             if not isinstance(piece, str):
                 yield piece
+
+    def loop(self, element: etree._Element) -> None:
+        """Note the expression of a ``<foreach>``."""
+        self.expressions.append(Expression(element.get("array", ""), element, program=False))
 
     # Attribute values
 

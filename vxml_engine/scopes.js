@@ -12,7 +12,8 @@ var parse = JSON.parse, has = Object.prototype.hasOwnProperty, clock = performan
 // Letters beyond ASCII are all taken: Unicode's own classes cost 0.6 ms to compile.
 var identifier = /^[A-Za-z_$\u00aa-\uffff][\w$\u00aa-\uffff]*$/;
 var target = /^([A-Za-z_$\u00aa-\uffff][\w$\u00aa-\uffff]*)(?:\.([A-Za-z_$\u00aa-\uffff][\w$\u00aa-\uffff]*))?/;
-var chain = [], suspended = [], held = Object.create(null), spent = 0, base, known;
+var loops = [], chain = [], suspended = [], held = Object.create(null), spent = 0, base, known;
+var dom, domSource;
 
 function top() { return chain[chain.length - 1]; }
 
@@ -46,10 +47,10 @@ function answer(value) {
 }
 
 function guarded(entry) {
-  return function (a, b) {
+  return function (a, b, c) {
     var start = clock.now(), result;
     try {
-      result = entry(a, b);
+      result = entry(a, b, c);
       checkGlobals();
       return result;
     } catch (error) {
@@ -180,13 +181,17 @@ Object.defineProperty(G, "vxml$", {value: {
   suspend: guarded(function () { suspended.push(chain); chain = [chain[0]]; return "?"; }),
   resume: guarded(function () { chain = suspended.pop(); return "?"; }),
   evaluate: guarded(function (source) { return answer(evaluate(source)); }),
+  apart: guarded(function (source) { return answer(indirectEval("(" + source + "\n)")); }),
   text: guarded(function (source) { return marked("=", limited(String(evaluate(source)))); }),
   test: guarded(function (source) { return evaluate(source) ? "=1" : "=0"; }),
   script: guarded(script),
   declare: guarded(declare),
-  assign: guarded(function (path, source) {
+  assign: guarded(function (path, source, lenient) {
     var value = evaluate(source);
     checkGlobals();
+    if (lenient && identifier.test(path) && !declaredIn(path)) {
+      (named("dialog") || named("document") || top().object)[path] = undefined;
+    }
     requireDeclared(path);
     Object.defineProperty(G, "assigned$", {configurable: true, value: value});
     try { top().evaluate("(" + path + ")=assigned$"); } finally { delete G.assigned$; }
@@ -203,14 +208,49 @@ Object.defineProperty(G, "vxml$", {value: {
     return "?";
   }),
   setInnermost: guarded(function (name, json) { top().object[name] = parse(json); return "?"; }),
-  setLastResult: guarded(function (json) {
-    var result = parse(json);
-    if (result.length) Object.assign(result, result[0]);
-    named("application")["lastresult$"] = result;
+  // Without results, only the mark is told (VoiceXML 2.1 section 4).
+  setLastResult: guarded(function (json, mark) {
+    var scope = named("application"), result = parse(json) || scope["lastresult$"];
+    if (json !== "null" && result.length) Object.assign(result, result[0]);
+    scope["lastresult$"] = Object.assign(result, parse(mark));
     return "?";
   }),
+  // <data>: a JSON value, or the nodes of an XML document.
+  data: guarded(function (name, json, xml) {
+    var value = parse(json);
+    if (xml) {
+      if (!dom) {
+        dom = indirectEval(domSource);
+        Object.keys(dom.names).forEach(function (key) {
+          Object.defineProperty(G, key, {configurable: true, value: dom.names[key]});
+        });
+        known = new Set(ownNames(G));
+        base = known.size;
+      }
+      value = dom.make(value);
+    }
+    checkName(name);
+    top().object[name] = value;
+    return "?";
+  }),
+  dom: guarded(function (source) { domSource = source; return "?"; }),
   unfilled: guarded(function (name) { return evaluate(name) === undefined ? "=1" : "=0"; }),
   declared: guarded(function (name) { requireDeclared(name); return "?"; }),
+  // <foreach>: a copy is gone through, so that the array may change meanwhile.
+  loop: guarded(function (source) {
+    var array = evaluate(source);
+    if (!Array.isArray(array)) throw new TypeError("'" + source + "' is not an array");
+    loops.push(array.slice());
+    return "=" + array.length;
+  }),
+  loopItem: guarded(function (name, index) {
+    var value = loops[loops.length - 1][index];
+    if (!declaredIn(name)) { checkName(name); top().object[name] = undefined; }
+    Object.defineProperty(G, "assigned$", {configurable: true, value: value});
+    try { top().evaluate("(" + name + ")=assigned$"); } finally { delete G.assigned$; }
+    return "?";
+  }),
+  loopEnd: guarded(function () { loops.pop(); return "?"; }),
   hold: guarded(function (name, source) { checkName(name); held[name] = evaluate(source); return "?"; }),
   take: guarded(function (name) { top().object[name] = held[name]; delete held[name]; return "?"; }),
   drop: guarded(function () { held = Object.create(null); return "?"; }),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from vxml_engine.cache import DocumentCache
 from vxml_engine.effects import Effect, HungUp, Outcome, Play, Prompt, Speech
@@ -16,14 +16,28 @@ from vxml_engine.transitions import ErrorReport, Finished, Reason
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirection the call came by, the last first (VoiceXML 2.0 5.1.4)."""
+
+    uri: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
-    """The call, as ``session.connection`` shows it (VoiceXML 2.0 5.1.4)."""
+    """The call, as ``session.connection`` shows it (VoiceXML 2.0 5.1.4).
+
+    ``originator`` is who called; ``aai`` came with the call (application-to-application).
+    """
 
     local_uri: str
     remote_uri: str
     protocol_name: str = "sip"
     protocol_version: str = "2.0"
     call_id: str = ""
+    aai: str = ""
+    originator: Literal["local", "remote"] = "remote"
+    redirects: tuple[Redirect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,9 @@ class Session:
     """One session, to be run once.
 
     ``variables`` become read-only variables of the ``session`` scope; ``defaults`` are values of
-    properties that go before the platform's; ``observer`` is told what happens.
+    properties that go before the platform's; ``observer`` is told what happens.  With
+    ``recognizes`` the driver answers speech; with ``lenient`` a variable assigned without being
+    declared is declared in its dialog.
     """
 
     def __init__(
@@ -58,6 +74,8 @@ class Session:
         variables: Mapping[str, str] | None = None,
         defaults: Mapping[str, str] | None = None,
         observer: Observer | None = None,
+        recognizes: bool = False,
+        lenient: bool = False,
     ) -> None:
         self._start_url = start_url
         self._connection = connection
@@ -65,13 +83,21 @@ class Session:
         self._variables = dict(variables or {})
         self._defaults = dict(defaults or {})
         self._observer = observer
+        self._recognizes = recognizes
+        self._lenient = lenient
 
     def run(self) -> Generator[Effect, Outcome, SessionResult]:
         """The session.  The first effect is the fetch of the start document.
 
         Closing the generator ends the session and releases what it holds.
         """
-        interpreter = Interpreter(self._documents, self._defaults, self._observer)
+        interpreter = Interpreter(
+            self._documents,
+            self._defaults,
+            self._observer,
+            recognizes=self._recognizes,
+            lenient=self._lenient,
+        )
         try:
             interpreter.ecmascript.push_session(self._session_variables())
             finished = yield from self._interpret(interpreter)
@@ -107,16 +133,25 @@ class Session:
 
     def _session_variables(self) -> dict[str, Any]:
         connection = self._connection
+        ends = {
+            "local": {"uri": connection.local_uri},
+            "remote": {"uri": connection.remote_uri},
+        }
         return {
             **self._variables,
             "sessionid": connection.call_id,
             "connection": {
-                "local": {"uri": connection.local_uri},
-                "remote": {"uri": connection.remote_uri},
+                **ends,
+                "originator": ends[connection.originator],
                 "protocol": {
                     "name": connection.protocol_name,
                     "version": connection.protocol_version,
                 },
+                "redirect": [
+                    {"uri": redirect.uri, "reason": redirect.reason}
+                    for redirect in connection.redirects
+                ],
+                "aai": connection.aai,
             },
         }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urldefrag, urljoin
 
-from vxml_engine.document import Document, Form
+from vxml_engine.document import Destination, Document, Form
 
 Reason = Literal["exit", "disconnect", "hangup", "error", "end"]
 
@@ -24,16 +24,33 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Understood:
+    """An input that matched: what it means, as ``application.lastresult$`` has it.
+
+    ``destination`` is where a choice or a link leads.
+    """
+
+    results: tuple[dict[str, Any], ...]
+    destination: Destination | None = None
+
+    @property
+    def interpretation(self) -> Any:
+        return self.results[0]["interpretation"]
+
+
+@dataclass(frozen=True, slots=True)
 class ToDialog:
     """Go to a dialog; ``fresh``: its document begins anew.
 
-    ``root`` is the application's root document, None when the document is its own.
+    ``root`` is the application's root document, None when the document is its own.  ``heard`` is
+    the input that leads there, when a document-wide grammar of the dialog matched.
     """
 
     document: Loaded
     root: Loaded | None
     form: Form
     fresh: bool
+    heard: Understood | None = None
 
 
 @dataclass(frozen=True, slots=True)

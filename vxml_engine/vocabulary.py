@@ -1,7 +1,6 @@
 """The elements of VoiceXML 2.1 and SSML 1.0: attributes, children, required and exclusive ones.
 
-The table is what the parser checks a document against.  ``UNBUILT`` names the elements that are
-known and reported, and raise ``error.unsupported`` at run time.
+The table is what the parser checks a document against.
 """
 
 from __future__ import annotations
@@ -70,12 +69,12 @@ _NEXT_EXPR = (_words("next expr"),)
 RULES: Final[dict[str, Rule]] = {
     "vxml": _rule(
         "version application xml:base xml:lang",
-        "form link menu meta metadata property script var " + _EVENT_HANDLERS,
+        "data form link menu meta metadata property script var " + _EVENT_HANDLERS,
         required="version",
     ),
     "form": _rule(
         "id scope",
-        f"{_FORM_ITEMS} filled grammar link property script var {_EVENT_HANDLERS}",
+        f"{_FORM_ITEMS} data filled grammar link property script var {_EVENT_HANDLERS}",
     ),
     "menu": _rule(
         "id scope dtmf accept",
@@ -92,7 +91,9 @@ RULES: Final[dict[str, Rule]] = {
     "block": _rule(_ITEM, _EXECUTABLE, text=True),
     "field": _rule(f"{_ITEM} type slot modal", f"grammar link option {_INPUT_CHILDREN}", text=True),
     "option": _rule("dtmf accept value", text=True),
-    "initial": _rule(_ITEM, f"link {_INPUT_CHILDREN}", text=True),
+    "initial": _rule(
+        _ITEM, f"link {_EVENT_HANDLERS} prompt property value audio enumerate", text=True
+    ),
     "object": _rule(
         f"{_ITEM} classid codebase codetype data type archive {_FETCH}",
         f"param {_INPUT_CHILDREN}",
@@ -100,7 +101,7 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "record": _rule(
         f"{_ITEM} modal beep maxtime finalsilence dtmfterm type dest",
-        f"grammar {_INPUT_CHILDREN}",
+        f"grammar link {_INPUT_CHILDREN}",
         text=True,
     ),
     "subdialog": _rule(
@@ -163,8 +164,11 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "exit": _rule("expr namelist", at_most_one=(_words("expr namelist"),)),
     "disconnect": _rule("namelist"),
-    "data": _rule(f"name src srcexpr namelist method enctype fetchaudio {_FETCH}"),
-    "foreach": _rule("item array", f"{_EXECUTABLE} {_IN_PROMPT}", text=True),
+    "data": _rule(
+        f"name src srcexpr namelist method enctype fetchaudio {_FETCH}",
+        one_of=(_words("src srcexpr"),),
+    ),
+    "foreach": _rule("item array", f"{_EXECUTABLE} {_IN_PROMPT}", required="item array", text=True),
     "prompt": _rule(
         "bargein bargeintype cond count timeout xml:lang xml:base", _IN_PROMPT, text=True
     ),
@@ -173,7 +177,7 @@ RULES: Final[dict[str, Rule]] = {
     "enumerate": _rule("", _IN_PROMPT, text=True),
     "break": _rule("time strength"),
     "emphasis": _rule("level", _IN_PROMPT, text=True),
-    "mark": _rule("name nameexpr"),
+    "mark": _rule("name nameexpr", one_of=(_words("name nameexpr"),)),
     "p": _rule("xml:lang", _IN_PROMPT, text=True),
     "s": _rule("xml:lang", _IN_PROMPT, text=True),
     "phoneme": _rule("ph alphabet", required="ph", text=True),
@@ -193,6 +197,3 @@ RULES: Final[dict[str, Rule]] = {
 
 SSML_MARKUP: Final = _words("break emphasis p s phoneme prosody say-as sub voice")
 """Elements that go to the synthesizer as they are."""
-
-UNBUILT: Final = _words("data foreach initial object record mark lexicon")
-"""Elements of the specification that raise ``error.unsupported.<element>`` when reached."""

@@ -14,15 +14,7 @@ from tests.kit.conversation import BASE, Conversation
 from vxml_engine.cache import DocumentCache
 
 CONF = "{http://www.w3.org/2002/vxml-conformance}"
-SPEECH = "VoiceXML 2.0 2.3.1: a field answered by speech; recognition is not built yet"
-TESTS = [
-    pytest.param("332", marks=pytest.mark.xfail(reason=SPEECH)),
-    pytest.param("333", marks=pytest.mark.xfail(reason=SPEECH)),
-    pytest.param("334", marks=pytest.mark.xfail(reason=f"{SPEECH}; SRGS 1.0 ABNF")),
-    pytest.param("336", marks=pytest.mark.xfail(reason=SPEECH)),
-    "337",
-    "338",
-]
+TESTS = ["332", "333", "334", "336", "337", "338"]
 
 
 class ConformanceReader:
@@ -45,7 +37,7 @@ class ConformanceReader:
                     self.turns.append(f"caller: {element.get('value')}")
                     _remove(element, "")
                 case "speech":
-                    self.turns.append("caller: (silence)")
+                    self.turns.append(f"caller: say {element.get('value')}")
                     _remove(element, "")
                 case "phrase":
                     _remove(element, element.get("utterance", ""))

@@ -5,9 +5,14 @@ with an element of its own is put inside ``<vxml>``.  The lines of a transcript:
 
     script: Enter your PIN.            one prompt; a recording is [http://test/a.wav]
     caller: 1234                       also (silence), (hangs up)
-    transfer: conf:12a34b -> busy 3    the outcome; an event; or hangup, with the duration
+    caller: say yes (0.7) | no (0.4)   speech: what it may have been, and how sure that is
+    caller: 1 @here 300                the last mark that was played, and milliseconds since
+    caller: (speaks 5)                 into a recording; also (speaks 5 #), (speaks 5 maxtime),
+                                       (speaks 5 hangs up), and an event: (maxspeechtimeout)
+    transfer: conf:12a34b -> busy 3    the outcome; an event; over; or hangup, with the duration
     fetch: POST next.vxml a=1          every fetch but the first; -> 404 for what is not there
     log: label: text
+    record: beep 60 4 #                max time, final silence, whether any key ends it
     disconnect: {"a": 1}
     end: exit 4                        reason and value; for an error, the event
 
@@ -20,8 +25,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from vxml_engine.cache import DocumentCache
+from vxml_engine.collector import Collected, InputCollector, Mark
 from vxml_engine.effects import (
     AudioFile,
     Collect,
@@ -30,17 +37,23 @@ from vxml_engine.effects import (
     Effect,
     Fetch,
     Fetched,
+    HandedOver,
+    Heard,
     HungUp,
+    InputFailed,
     Log,
     Outcome,
     Play,
     Played,
     Prompt,
+    Record,
+    Recorded,
     Segment,
     Speech,
     Transfer,
     TransferFailed,
     Transferred,
+    Utterance,
 )
 from vxml_engine.interpreter import Observer
 from vxml_engine.session import Connection, Session, SessionResult
@@ -49,9 +62,11 @@ BASE = "http://test/"
 EFFECTS_MAX = 5_000
 
 
-def document(text: str) -> bytes:
-    """A whole document, from a whole one or the inside of ``<vxml>``."""
+def document(text: str, name: str = "") -> bytes:
+    """A whole document, from a whole one or the inside of ``<vxml>``; data stays as it is."""
     text = text.strip()
+    if name.endswith((".xml", ".json", ".js", ".gram")):
+        return text.encode()
     if not text.startswith(("<?xml", "<!DOCTYPE", "<vxml", "<grammar", "//")):
         text = (
             '<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml"'
@@ -84,8 +99,9 @@ class Conversation:
         variables: Mapping[str, str] | None = None,
         observer: Observer | None = None,
         cache: DocumentCache | None = None,
+        lenient: bool = False,
     ) -> None:
-        self.documents = {BASE + name: document(text) for name, text in documents.items()}
+        self.documents = {BASE + name: document(text, name) for name, text in documents.items()}
         lines = [line.strip() for line in expected.strip().splitlines()]
         self._turns = [line.removeprefix("caller: ") for line in lines if line[:7] == "caller:"]
         self._transfers = [line.partition(" -> ")[2] for line in lines if line[:9] == "transfer:"]
@@ -98,6 +114,8 @@ class Conversation:
             documents=cache or DocumentCache(),
             variables=variables,
             observer=observer,
+            recognizes=any(turn.startswith("say ") for turn in self._turns),
+            lenient=lenient,
         )
 
     @property
@@ -135,6 +153,9 @@ class Conversation:
             case Collect():
                 self._say(effect.prompts)
                 return self._collect(effect)
+            case Record():
+                self._say(effect.prompts)
+                return self._record(effect)
             case Transfer():
                 self._say(effect.prompts)
                 return self._transfer(effect)
@@ -154,31 +175,63 @@ class Conversation:
             fields = "&".join(f"{key}={value}" for key, value in effect.fields)
             line = f"fetch: {method}{name} {fields}".strip()
             self.lines.append(line if status == 200 else f"{line} -> {status}")
-        return Fetched(effect.url, status, "", self.documents.get(page, b""))
+        kind = "application/json" if page.endswith(".json") else ""
+        return Fetched(effect.url, status, kind, self.documents.get(page, b""))
 
     def _say(self, prompts: tuple[Prompt, ...]) -> None:
         for prompt in prompts:
             kept = "" if prompt.bargein else " (no barge-in)"
             self.lines.append(f"script: {spoken(prompt.segments)}{kept}")
 
-    def _collect(self, effect: Collect) -> Outcome:
+    def _next_turn(self) -> str:
         turn = self._turns.pop(0) if self._turns else "(hangs up)"
         self.lines.append(f"caller: {turn}")
+        return turn
+
+    def _collect(self, effect: Collect) -> Outcome:
+        turn = self._next_turn()
+        turn, mark = _mark(turn)
         if turn == "(hangs up)":
             return HungUp()
-        collector = effect.collector()
-        collector.prompts_ended(0.0)
-        for key in "" if turn == "(silence)" else turn:
-            collector.digit(key, 0.0)
-        while collector.result is None:
-            due = collector.get_timer()
-            assert due is not None
-            collector.handle_timer(due)
-        return collector.result
+        if turn.startswith("say "):
+            return Heard(tuple(map(_utterance, turn.removeprefix("say ").split(" | "))), mark)
+        if turn[0] == "(" and turn != "(silence)":
+            return InputFailed(turn.strip("()"))
+        result = _press(effect.collector(), "" if turn == "(silence)" else turn)
+        return replace(result, mark=mark)
+
+    def _record(self, effect: Record) -> Outcome:
+        beep = "beep " if effect.beep else ""
+        term = " #" if effect.dtmf_term else ""
+        kind = f" {effect.media_type}" if effect.media_type else ""
+        self.lines.append(
+            f"record: {beep}{effect.max_time_s:g} {effect.final_silence_s:g}{term}{kind}"
+        )
+        turn = self._next_turn()
+        spoken = re.fullmatch(r"\(speaks ([\d.]+) ?(.*)\)", turn)
+        if spoken is None:
+            if turn == "(hangs up)":
+                return HungUp()
+            return InputFailed("noinput" if turn == "(silence)" else turn.strip("()"))
+        duration_s, end = float(spoken[1]), spoken[2]
+        recorded = Recorded(
+            reference="recording:1",
+            duration_s=duration_s,
+            size_bytes=int(8000 * duration_s),
+            max_time=end == "maxtime",
+            hung_up=end == "hangs up",
+        )
+        if not end or recorded.max_time or recorded.hung_up:
+            return recorded
+        collector = InputCollector(effect.networks, effect.settings, ())
+        collected = _press(collector, end)
+        if collected.kind == "match":
+            return replace(recorded, keys=collected.keys, grammar=collected.grammar)
+        return replace(recorded, term_char=end[0] if effect.dtmf_term else "")
 
     def _transfer(self, effect: Transfer) -> Outcome:
         answer = self._transfers.pop(0) if self._transfers else "far_end_disconnect 60"
-        kind = "" if effect.bridge else "(blind) "
+        kind = "" if effect.kind == "bridge" else f"({effect.kind}) "
         caller = f" from {effect.caller}" if effect.caller else ""
         self.lines.append(f"transfer: {kind}{effect.dest}{caller} -> {answer}")
         match = re.fullmatch(r"(\S+)(?: ([\d.]+))?(?: (\S+))?", answer)
@@ -186,9 +239,32 @@ class Conversation:
         duration_s = float(match[2] or 0)
         if match[1] == "hangup":
             return HungUp(duration_s)
+        if match[1] == "over":
+            return HandedOver()
         if match[1].startswith("error."):
             return TransferFailed(match[1], "the platform says no")
         return Transferred(match[1], duration_s, match[3] or "")  # type: ignore[arg-type]
+
+
+def _mark(turn: str) -> tuple[str, Mark | None]:
+    match = re.fullmatch(r"(.*) @(\S+) (\d+)", turn)
+    return (match[1], Mark(match[2], int(match[3]) / 1000)) if match else (turn, None)
+
+
+def _utterance(text: str) -> Utterance:
+    match = re.fullmatch(r"(.*) \(([\d.]+)\)", text)
+    return Utterance(match[1], float(match[2])) if match else Utterance(text)
+
+
+def _press(collector: InputCollector, keys: str) -> Collected:
+    collector.prompts_ended(0.0)
+    for key in keys:
+        collector.digit(key, 0.0)
+    while collector.result is None:
+        due = collector.get_timer()
+        assert due is not None
+        collector.handle_timer(due)
+    return collector.result
 
 
 def converse(documents: Mapping[str, str] | str, expected: str = "") -> Conversation:

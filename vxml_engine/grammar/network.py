@@ -3,26 +3,44 @@
 A rule is compiled to nodes; a reference to a rule is a call that remembers where to go on, so
 recursive grammars need no expansion.  The matcher keeps its states in order of preference
 (document order, greedy repeats), each with the path it took; two states at the same place with
-the same way back are one, the first.  So the work for a key is bounded by the number of places.
+the same way back are one, the first.  So the work for a token is bounded by the number of places.
+
+A token is a key of a DTMF grammar or a word of a voice grammar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+from urllib.parse import urldefrag, urljoin
 
 from vxml_engine.errors import GrammarError
 from vxml_engine.limits import GRAMMAR_NODES_MAX, GRAMMAR_RULE_DEPTH_MAX, GRAMMAR_STATES_MAX
 
-TagFormat = Literal["literals", "script"]
+TagFormat = Literal["literals", "script", "draft"]
+"""``literals`` and ``script`` are SISR's; ``draft`` scripts may also write ``$`` for ``out``."""
+
+Mode = Literal["dtmf", "voice"]
+
+KEYS: Final = "0123456789*#ABCD"
+_IGNORED: Final = '.,;:!?"()'
+"""Signs at the ends of a word that nobody pronounces."""
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """Consume one key, go to ``next``."""
+class Token:
+    """Consume one token, go to ``next``; ``written`` is how the grammar spells it."""
 
-    key: str
+    text: str
+    next: int
+    written: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyToken:
+    """Consume one token, whatever it is (SRGS 1.0 2.2.3: GARBAGE)."""
+
     next: int
 
 
@@ -43,10 +61,11 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A reference to the rule that starts at node ``rules[rule]``, then ``next``."""
+    """A reference to ``rule``, then ``next``; ``external``: ``rule`` is an address."""
 
     rule: str
     next: int
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +73,53 @@ class End:
     """The end of a rule."""
 
 
-Node = Key | Fork | Tag | Call | End
+Node = Token | AnyToken | Fork | Tag | Call | End
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: its first node, its name, and how its tags are written.
+
+    ``grammar`` is the number of the grammar it is from, in the network's ``headers``.
+    """
+
+    start: int
+    name: str
+    tag_format: TagFormat
+    public: bool = True
+    grammar: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A compiled grammar: ``rules`` gives each rule's first node."""
+    """A compiled grammar.
+
+    ``root`` is empty when the grammar names none; ``headers`` are the tags before the rules
+    (SISR 1.0 3.2), one text a grammar.
+    """
 
     nodes: tuple[Node, ...]
-    rules: Mapping[str, int]
+    rules: Mapping[str, Rule]
     root: str
-    tag_format: TagFormat
+    mode: Mode = "dtmf"
+    headers: tuple[str, ...] = ("",)
+
+    @property
+    def references(self) -> list[str]:
+        """The addresses of other grammars, as they are written."""
+        return [n.rule for n in self.nodes if isinstance(n, Call) and n.external]
+
+    def starting(self, rule: str | None) -> Network:
+        """The same grammar beginning at ``rule``, which must be public; None: at its root."""
+        if rule is None or rule == self.root:
+            if not self.root:
+                raise GrammarError('the grammar names no root rule: add root="..."')
+            return self
+        if rule not in self.rules:
+            raise GrammarError(f"the grammar has no rule '{rule}'")
+        if not self.rules[rule].public:
+            raise GrammarError(f"the rule '{rule}' is private to its grammar")
+        return replace(self, root=rule)
 
 
 class NetworkBuilder:
@@ -72,7 +127,7 @@ class NetworkBuilder:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.rules: dict[str, int] = {}
+        self.rules: dict[str, Rule] = {}
 
     def add(self, node: Node) -> int:
         """Add a node and return its number; raises ``GrammarError`` above the limit."""
@@ -87,26 +142,105 @@ class NetworkBuilder:
         """Put another node in place of one added before (to close a loop)."""
         self.nodes[number] = node
 
-    def network(self, root: str, tag_format: TagFormat) -> Network:
+    def network(self, root: str, mode: Mode = "dtmf", header: str = "") -> Network:
         """The finished network."""
-        return Network(tuple(self.nodes), dict(self.rules), root, tag_format)
+        return Network(tuple(self.nodes), dict(self.rules), root, mode, (header,))
 
 
 def key_sequence(keys: str) -> Network:
     """The grammar of exactly these keys (``dtmf`` of a choice or an option)."""
+    return _sequences([list(keys)], "dtmf")
+
+
+def phrase(text: str, *, approximate: bool = False) -> Network:
+    """The grammar of a phrase (``<choice>``, ``<option>``; VoiceXML 2.0 2.2).
+
+    ``approximate``: any of its words in their order will do.
+    """
+    said = words(text)
+    network = _sequences([said], "voice")
+    if not approximate:
+        return network
     builder = NetworkBuilder()
-    node = builder.add(End())
-    for key in reversed(keys):
-        node = builder.add(Key(key, node))
-    builder.rules["keys"] = node
-    return builder.network("keys", "literals")
+    end = builder.add(End())
+    # After[n]: the best way on once a word before n was said; first[n]: before anything was said.
+    after, first = end, builder.add(Fork(()))
+    for word in reversed(said):
+        taken = builder.add(Token(word, after))
+        after, first = builder.add(Fork((taken, after))), builder.add(Fork((taken, first)))
+    builder.rules["phrase"] = Rule(first, "phrase", "literals")
+    return builder.network("phrase", "voice")
+
+
+def _sequences(sequences: Sequence[Sequence[str]], mode: Mode) -> Network:
+    builder = NetworkBuilder()
+    end = builder.add(End())
+    starts: list[int] = []
+    for sequence in sequences:
+        node = end
+        for token in reversed(sequence):
+            node = builder.add(Token(token, node))
+        starts.append(node)
+    builder.rules["phrase"] = Rule(builder.add(Fork(tuple(starts))), "phrase", "literals")
+    return builder.network("phrase", mode)
+
+
+def words(text: str) -> list[str]:
+    """The words of an utterance or a grammar's text, as they are compared."""
+    found = (word.strip(_IGNORED) for word in text.casefold().replace("-", " ").split())
+    return [word for word in found if word]
+
+
+# --- Several grammars as one
+
+
+def link(network: Network, url: str, others: Mapping[str, Network]) -> Network:
+    """Put the grammars that ``network`` (of address ``url``) refers to into one with it.
+
+    ``others`` are all grammars reached, by their absolute address without fragment.  Raises
+    ``GrammarError`` for rules that are missing or private, modes that differ, and too many nodes.
+    """
+    whole = {url: network, **others}
+    builder = NetworkBuilder()
+    for number, (address, part) in enumerate(whole.items()):
+        if part.mode != network.mode:
+            raise GrammarError(f"{url} is for {network.mode}, {address} is for {part.mode}")
+        first = len(builder.nodes)
+        for node in part.nodes:
+            builder.add(_moved(node, first, address, whole))
+        for key, rule in part.rules.items():
+            builder.rules[f"{address}#{key}"] = replace(
+                rule, start=rule.start + first, grammar=number
+            )
+    headers = tuple(part.headers[0] for part in whole.values())
+    root = f"{url}#{network.root}"
+    return Network(tuple(builder.nodes), builder.rules, root, network.mode, headers)
+
+
+def _moved(node: Node, by: int, address: str, whole: Mapping[str, Network]) -> Node:
+    match node:
+        case Fork(following):
+            return Fork(tuple(n + by for n in following))
+        case End():
+            return node
+        case Call(rule, following, external):
+            if not external:
+                return Call(f"{address}#{rule}", following + by)
+            target, fragment = urldefrag(urljoin(address, rule))
+            name = whole[target].starting(fragment or None).root
+            return Call(f"{target}#{name}", following + by)
+        case _:
+            return replace(node, next=node.next + by)
+
+
+# --- Matching
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a path: a key, a tag, or a rule entered or left."""
+    """One step of a path: a token, a tag, or a rule entered or left."""
 
-    kind: Literal["key", "tag", "enter", "leave"]
+    kind: Literal["token", "tag", "enter", "leave"]
     text: str
 
 
@@ -140,10 +274,10 @@ def _steps(path: _Path | None) -> tuple[Step, ...]:
 
 
 class Matcher:
-    """Follows one network, key by key.
+    """Follows one network, token by token.
 
-    ``complete`` tells whether the keys so far are a sentence of the grammar, ``extendable``
-    whether another key could still make one.
+    ``complete`` tells whether the tokens so far are a sentence of the grammar, ``extendable``
+    whether another one could still make one.
     """
 
     def __init__(self, network: Network) -> None:
@@ -151,7 +285,7 @@ class Matcher:
         enter = _Path(Step("enter", network.root), None)
         self._waiting: list[_State] = []
         self._end: _State | None = None
-        self._settle([_State(network.rules[network.root], None, enter)])
+        self._settle([_State(network.rules[network.root].start, None, enter)])
 
     @property
     def complete(self) -> bool:
@@ -165,24 +299,27 @@ class Matcher:
     def possible(self) -> bool:
         return self.complete or self.extendable
 
-    def accepts(self, key: str) -> bool:
-        """Whether ``key`` may come next."""
-        nodes = self._network.nodes
-        return any(node.key == key for node in self._keys(nodes))
+    def accepts(self, token: str) -> bool:
+        """Whether ``token`` may come next."""
+        return any(isinstance(n, AnyToken) or n.text == token for _, n in self._consumers())
 
-    def _keys(self, nodes: tuple[Node, ...]) -> Iterator[Key]:
+    def _consumers(self) -> Iterator[tuple[_State, Token | AnyToken]]:
+        nodes = self._network.nodes
         for state in self._waiting:
             node = nodes[state.node]
-            assert isinstance(node, Key)
-            yield node
+            assert isinstance(node, Token | AnyToken)
+            yield state, node
 
-    def feed(self, key: str) -> None:
-        """Take one key."""
-        nodes = self._network.nodes
+    def feed(self, token: str) -> None:
+        """Take one token."""
         moved: list[_State] = []
-        for state, node in zip(self._waiting, self._keys(nodes), strict=True):
-            if node.key == key:
-                moved.append(_State(node.next, state.back, _Path(Step("key", key), state.path)))
+        for state, node in self._consumers():
+            match node:
+                case AnyToken(following):
+                    moved.append(_State(following, state.back, state.path))
+                case Token(text, following, written) if text == token:
+                    step = Step("token", written or text)
+                    moved.append(_State(following, state.back, _Path(step, state.path)))
         self._settle(moved)
 
     def steps(self) -> tuple[Step, ...]:
@@ -191,7 +328,7 @@ class Matcher:
         return _steps(_Path(Step("leave", self._network.root), self._end.path))
 
     def _settle(self, states: list[_State]) -> None:
-        """Follow everything that needs no key, in order of preference."""
+        """Follow everything that needs no token, in order of preference."""
         self._waiting = []
         self._end = None
         seen: set[tuple[int, _Return | None]] = set()
@@ -212,7 +349,7 @@ class Matcher:
     def _advance(self, state: _State, stack: list[_State]) -> None:
         back, path = state.back, state.path
         match self._network.nodes[state.node]:
-            case Key():
+            case Token() | AnyToken():
                 self._waiting.append(state)
             case Fork(following):
                 stack.extend(_State(node, back, path) for node in reversed(following))
@@ -224,7 +361,7 @@ class Matcher:
                     return  # left recursion, or nested deeper than anybody types
                 returning = _Return(following_node, rule, back, depth)
                 entered = _Path(Step("enter", rule), path)
-                stack.append(_State(self._network.rules[rule], returning, entered))
+                stack.append(_State(self._network.rules[rule].start, returning, entered))
             case End():
                 if back is not None:
                     left = _Path(Step("leave", back.rule), path)
@@ -233,11 +370,11 @@ class Matcher:
                     self._end = state
 
 
-def match_keys(network: Network, keys: str) -> tuple[Step, ...] | None:
-    """The preferred path through ``network`` for all of ``keys``; None when they don't match."""
+def match_tokens(network: Network, tokens: Sequence[str]) -> tuple[Step, ...] | None:
+    """The preferred path through ``network`` for all of ``tokens``; None when they don't match."""
     matcher = Matcher(network)
-    for key in keys:
-        matcher.feed(key)
+    for token in tokens:
+        matcher.feed(token)
         if not matcher.possible:
             return None
     return matcher.steps() if matcher.complete else None

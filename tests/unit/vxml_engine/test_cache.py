@@ -70,14 +70,14 @@ def test_many_long_documents_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -
     assert len(cache) == 3
 
 
-def test_grammars_are_kept_by_content_and_rule() -> None:
+def test_grammars_are_kept_by_content() -> None:
     cache = DocumentCache()
-    first = cache.get_grammar(grammar("1"), URL, None)
-    assert cache.get_grammar(grammar("1"), URL, None) is first
-    assert cache.get_grammar(grammar("2"), URL, None) is not first
+    first = cache.get_grammar(grammar("1"), URL)
+    assert cache.get_grammar(grammar("1"), URL) is first
+    assert cache.get_grammar(grammar("2"), URL) is not first
     for n in range(GRAMMARS_CACHED_MAX):
-        cache.get_grammar(grammar(f"9{n}"), URL, None)
-    assert cache.get_grammar(grammar("1"), URL, None) is not first
+        cache.get_grammar(grammar(f"9{n}"), URL)
+    assert cache.get_grammar(grammar("1"), URL) is not first
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_grammars_are_kept_by_content_and_rule() -> None:
 )
 def test_what_is_no_grammar_is_told(body: bytes, told: str) -> None:
     with pytest.raises(GrammarError, match=told):
-        DocumentCache().get_grammar(body, URL, None)
+        DocumentCache().get_grammar(body, URL)
