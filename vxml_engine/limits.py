@@ -12,6 +12,7 @@ DOCUMENT_BYTES_MAX: Final = 1 << 20
 DOCUMENT_DEPTH_MAX: Final = 100
 DOCUMENT_ELEMENTS_MAX: Final = 20_000
 PROBLEMS_MAX: Final = 100
+NAMES_CACHED_MAX: Final = 4_096
 
 # What is kept compiled between sessions
 DOCUMENTS_CACHED_MAX: Final = 512

@@ -24,7 +24,7 @@ from vxml_engine.limits import (
 )
 from vxml_engine.problems import LocatedError, LocatedErrors, Problem
 from vxml_engine.reading import Positions, Reader
-from vxml_engine.tree import set_source_line
+from vxml_engine.tree import set_source_line, source_line
 
 Prepare = Callable[[etree._Element], object]
 """Changes a parsed tree in place before it is compiled; may raise a ``LocatedError``.
@@ -38,6 +38,12 @@ _START_TAG: Final = re.compile(
     re.DOTALL,
 )
 
+_LONG_TAG: Final = re.compile(rb"""<[A-Za-z_:](?:[^>"'\r\n]|"[^"\r\n]*"|'[^'\r\n]*')*+[\r\n"']""")
+"""A start tag that goes over a line's end; text that looks like one does no harm."""
+
+_TOO_DEEP: Final = etree.XPath("boolean(" + "/*" * (DOCUMENT_DEPTH_MAX + 1) + ")")
+_COUNT: Final = etree.XPath("count(//*)")
+
 
 def parse_xml(body: bytes, url: str) -> etree._Element:
     """Parse within the limits; return the root element.
@@ -48,12 +54,11 @@ def parse_xml(body: bytes, url: str) -> etree._Element:
     return _parse(body, url)[0]
 
 
-def _parse(body: bytes, url: str) -> tuple[etree._Element, Positions]:
+def _parse(body: bytes, url: str) -> tuple[etree._Element, _Places]:
     root = parse_tree(body, url)
-    positions = _locate(body, root)
-    for element, (line, _) in positions.items():
-        set_source_line(element, line)
-    return root, positions
+    places = _Places(body, root)
+    places.correct_lines()
+    return root, places
 
 
 def parse_tree(body: bytes, url: str, *, notes: bool = False) -> etree._Element:
@@ -94,39 +99,59 @@ def _check_tree(root: etree._Element, url: str) -> None:
             url,
             (Problem(1, 1, "entity", "error", "the document type declares entities; remove them"),),
         )
-    elements = 0
-    depth = 0
-    for event, _ in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        elements += event == "start"
-        if depth > DOCUMENT_DEPTH_MAX:
-            message = f"elements nest deeper than {DOCUMENT_DEPTH_MAX} (DOCUMENT_DEPTH_MAX)"
-            raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
-        if elements > DOCUMENT_ELEMENTS_MAX:
-            message = f"more than {DOCUMENT_ELEMENTS_MAX} elements (DOCUMENT_ELEMENTS_MAX)"
-            raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
+    if _TOO_DEEP(root):
+        message = f"elements nest deeper than {DOCUMENT_DEPTH_MAX} (DOCUMENT_DEPTH_MAX)"
+        raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
+    if cast(float, _COUNT(root)) > DOCUMENT_ELEMENTS_MAX:
+        message = f"more than {DOCUMENT_ELEMENTS_MAX} elements (DOCUMENT_ELEMENTS_MAX)"
+        raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
 
 
-def _locate(body: bytes, root: etree._Element) -> dict[etree._Element, tuple[int, int]]:
-    """Where each element's start tag begins.
+class _Places:
+    """Where the elements' start tags begin.
 
-    The parser knows only the line where a tag ends, so the tags are found in the text, in
-    document order.  When the two do not agree (rare markup), the result is empty.
+    The parser knows only the line where a tag ends.  So where a tag goes over several lines, and
+    where a column is asked for, the tags are found in the text, in document order.  When the two
+    do not agree (rare markup), the parser's line must do.
     """
-    try:
-        text = body.decode(root.getroottree().docinfo.encoding or "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        return {}
-    text = text.replace("\r\n", "\n").removeprefix("\ufeff")
-    places: dict[etree._Element, tuple[int, int]] = {}
-    elements = (e for e in root.iter() if isinstance(e.tag, str))
-    tags = _start_tags(text)
-    for element in elements:
-        found = next(tags, None)
-        if found is None or found[0].rpartition(":")[2] != etree.QName(element).localname:
+
+    def __init__(self, body: bytes, root: etree._Element) -> None:
+        self._body = body
+        self._encoding = root.getroottree().docinfo.encoding or "utf-8"
+        # Kept as they are now: what is prepared may move or replace them.
+        self._elements = list(root.iter(etree.Element))
+        self._found: dict[etree._Element, tuple[int, int]] | None = None
+
+    def find(self, element: etree._Element) -> tuple[int, int]:
+        """Line and column of an element's start tag."""
+        return self._all().get(element) or (source_line(element), 1)
+
+    def correct_lines(self) -> None:
+        """Give the elements the line where their tag begins, where that is another one."""
+        if b"\0" not in self._body and _LONG_TAG.search(self._body) is None:
+            return
+        for element, (line, _) in self._all().items():
+            set_source_line(element, line)
+
+    def _all(self) -> dict[etree._Element, tuple[int, int]]:
+        if self._found is None:
+            self._found = self._locate()
+        return self._found
+
+    def _locate(self) -> dict[etree._Element, tuple[int, int]]:
+        try:
+            text = self._body.decode(self._encoding)
+        except (LookupError, UnicodeDecodeError):
             return {}
-        places[element] = found[1]
-    return places
+        text = text.replace("\r\n", "\n").removeprefix("\ufeff")
+        places: dict[etree._Element, tuple[int, int]] = {}
+        tags = _start_tags(text)
+        for element in self._elements:
+            found = next(tags, None)
+            if found is None or found[0].rpartition(":")[2] != etree.QName(element).localname:
+                return {}
+            places[element] = found[1]
+        return places
 
 
 def _start_tags(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -167,21 +192,14 @@ def _compile(root: etree._Element, positions: Positions) -> tuple[Document | Non
     return document, reader
 
 
-def compile_document(
-    root: etree._Element, url: str, positions: Positions | None = None
-) -> Document:
-    """Compile a parsed document; raises ``DocumentError`` with every problem found."""
-    document, reader = _compile(root, positions or {})
+def load_document(body: bytes, url: str, prepare: Prepare | None = None) -> Document:
+    """Parse, prepare and compile; raises ``DocumentError``."""
+    root, places = _parse(body, url)
+    _prepare(root, url, prepare)
+    document, reader = _compile(root, places.find)
     if document is None:
         raise DocumentError(url, tuple(sorted(reader.problems)))
     return document
-
-
-def load_document(body: bytes, url: str, prepare: Prepare | None = None) -> Document:
-    """Parse, prepare and compile; raises ``DocumentError``."""
-    root, positions = _parse(body, url)
-    _prepare(root, url, prepare)
-    return compile_document(root, url, positions)
 
 
 def check(body: bytes, url: str, prepare: Prepare | None = None) -> list[Problem]:
@@ -191,11 +209,11 @@ def check(body: bytes, url: str, prepare: Prepare | None = None) -> list[Problem
     document, elements that are not supported, grammars nobody listens to.
     """
     try:
-        root, positions = _parse(body, url)
+        root, places = _parse(body, url)
         _prepare(root, url, prepare)
     except DocumentError as error:
         return list(error.problems)
-    _, reader = _compile(root, positions)
+    _, reader = _compile(root, places.find)
     ecmascript = Ecmascript()
     try:
         for expression in reader.expressions:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
-from vxml_engine.limits import PROBLEMS_MAX
+from vxml_engine.limits import NAMES_CACHED_MAX, PROBLEMS_MAX
 from vxml_engine.problems import Problem, Severity
 from vxml_engine.properties import parse_time
 from vxml_engine.tree import source_line
@@ -21,10 +22,10 @@ from vxml_engine.vocabulary import (
     Rule,
 )
 
-Positions = Mapping[etree._Element, tuple[int, int]]
-"""Line and column of each element's start tag, both from 1."""
+Positions = Callable[[etree._Element], tuple[int, int]]
+"""Line and column of an element's start tag, both from 1."""
 
-_OURS = {VXML_NAMESPACE, SSML_NAMESPACE, SRGS_NAMESPACE, None}
+_OURS = {VXML_NAMESPACE, SSML_NAMESPACE, SRGS_NAMESPACE, ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,28 @@ class Target:
 
 def element_name(element: etree._Element) -> str:
     """The name in the vocabulary: ``vm:`` before ours, ``{uri}name`` for a stranger's."""
-    qualified = etree.QName(element)
-    if qualified.namespace in _OURS:
-        return qualified.localname
-    if qualified.namespace == VM_NAMESPACE:
-        return f"vm:{qualified.localname}"
-    return qualified.text
+    return _name_of_tag(str(element.tag))
 
 
+@lru_cache(maxsize=NAMES_CACHED_MAX)
+def _name_of_tag(tag: str) -> str:
+    namespace, _, local = tag.rpartition("}")
+    if namespace[1:] in _OURS:
+        return local
+    return f"vm:{local}" if namespace[1:] == VM_NAMESPACE else tag
+
+
+@lru_cache(maxsize=NAMES_CACHED_MAX)
 def attribute_name(name: str) -> str | None:
     """The attribute's name in the vocabulary; None for attributes of strangers."""
-    qualified = etree.QName(name)
-    if not name.startswith("{"):
-        return qualified.localname
-    if qualified.namespace == XML_NAMESPACE:
-        return f"xml:{qualified.localname}"
-    if qualified.namespace == VM_NAMESPACE:
-        return f"vm:{qualified.localname}"
+    namespace, _, local = name.rpartition("}")
+    match namespace[1:]:
+        case "":
+            return local
+        case uri if uri == XML_NAMESPACE:
+            return f"xml:{local}"
+        case uri if uri == VM_NAMESPACE:
+            return f"vm:{local}"
     return None
 
 
@@ -80,17 +86,14 @@ class Reader:
 
     def line(self, element: etree._Element) -> int:
         """The line of the element's start tag."""
-        return self._place(element)[0]
-
-    def _place(self, element: etree._Element) -> tuple[int, int]:
-        return self._positions.get(element) or (source_line(element), 1)
+        return source_line(element)
 
     def problem(
         self, element: etree._Element, rule: str, message: str, severity: Severity = "error"
     ) -> None:
         """Note a problem of ``element``; beyond the limit they are not kept."""
         if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(Problem(*self._place(element), rule, severity, message))
+            self.problems.append(Problem(*self._positions(element), rule, severity, message))
 
     def warn(self, element: etree._Element, rule: str, message: str) -> None:
         """Note something that does not keep the document from being used."""
@@ -102,7 +105,7 @@ class Reader:
         """Check attributes against the table; returns the element's rule."""
         rule = RULES[name]
         present: set[str] = set()
-        for attribute, value in element.attrib.items():
+        for attribute, value in element.items():
             known = attribute_name(str(attribute))
             if known is None:
                 continue
@@ -114,8 +117,9 @@ class Reader:
             present.add(known)
             if known == "cond" or known.endswith("expr"):
                 self.expressions.append(Expression(str(value), element, program=False))
-        for missing in sorted(rule.required - present):
-            self.problem(element, "attribute-missing", f'<{name}> needs {missing}="..."')
+        if not rule.required <= present:
+            for missing in sorted(rule.required - present):
+                self.problem(element, "attribute-missing", f'<{name}> needs {missing}="..."')
         for group in rule.one_of:
             self._count_of_group(element, name, group, present, at_least=1)
         for group in rule.at_most_one:
@@ -135,35 +139,41 @@ class Reader:
             listed = ", ".join(sorted(group))
             self.problem(element, "attribute-choice", f"<{name}> takes {quantity} of {listed}")
 
-    def pieces(self, element: etree._Element, name: str) -> Iterator[str | etree._Element]:
+    def pieces(self, element: etree._Element, name: str) -> list[str | etree._Element]:
         """Text and valid child elements in order; what may not stand there is a problem."""
         rule = RULES[name]
-        yield from self._text(element, element.text, rule, name)
+        found: list[str | etree._Element] = []
+        if element.text:
+            self._add_text(found, element, element.text, rule, name)
         for child in element:
             if isinstance(child, etree._Entity):
                 self.problem(
                     element, "entity", f"the entity {child.text} is not expanded; write it out"
                 )
-            elif isinstance(child.tag, str):
+            else:
                 child_name = element_name(child)
                 if child_name in rule.children:
-                    yield child
+                    found.append(child)
                 elif child_name in RULES:
                     self.problem(child, "element-place", f"<{child_name}> cannot stand in <{name}>")
                 else:
                     self.problem(child, "element-unknown", f"<{child_name}> is not known")
-            yield from self._text(element, child.tail, rule, name)
+            if child.tail:
+                self._add_text(found, element, child.tail, rule, name)
+        return found
 
-    def _text(
-        self, element: etree._Element, text: str | None, rule: Rule, name: str
-    ) -> Iterator[str]:
-        if text and not text.isspace():
-            if rule.text:
-                yield text
-            else:
-                self.problem(element, "text", f"<{name}> takes no text: {text.strip()[:40]!r}")
-        elif text and rule.text:
-            yield " "
+    def _add_text(
+        self,
+        found: list[str | etree._Element],
+        element: etree._Element,
+        text: str,
+        rule: Rule,
+        name: str,
+    ) -> None:
+        if rule.text:
+            found.append(" " if text.isspace() else text)
+        elif not text.isspace():
+            self.problem(element, "text", f"<{name}> takes no text: {text.strip()[:40]!r}")
 
     def children(self, element: etree._Element, name: str) -> Iterator[etree._Element]:
         """The valid child elements."""
