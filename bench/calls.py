@@ -11,7 +11,6 @@ goes to the screen, the figures to bench/out/calls.json.
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import subprocess
@@ -20,11 +19,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.figures import Figure, at_least, at_most
+from bench.figures import report as report_figures
 from tests.kit import g711, sipp
 from tests.kit.line import Packet
 from tests.kit.phone import Call, Phone
@@ -38,7 +39,6 @@ from tests.kit.service_process import (
 from tests.kit.sipp import Calls
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "bench" / "out" / "calls.json"
 BENCH_NUMBER, MENU_NUMBER = "33199000002", "33199000001"
 RTP_PORTS = 4000
 SETTLE_S = 2.0
@@ -49,17 +49,6 @@ MENU_CALLS, KEYS_A_CALL = 8, 5
 QUIET_S = 0.6  # longer than a pause between two words
 SILENT_SAMPLE, SILENT_DBFS = 8, -66.0  # of 32,767: the smallest step of G.711
 SERVICE_CORE, SIPP_CORE = 0, 1
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure; `goal` says what it should be, `holds` whether it is."""
-
-    name: str
-    value: float
-    unit: str
-    goal: str = ""
-    holds: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -214,22 +203,17 @@ def report(steps: list[Step], bare: list[Step], delays: list[float]) -> int:
     at = next((i for i, one in enumerate(steps) if one.rate == best), len(steps) - 1)
     ratio = steps[at].cpu_ms_per_call / bare[at].cpu_ms_per_call
     median = statistics.median(delays)
-    figures = [
-        Figure("set-ups a second with no failure, one core", best, "1/s",
-               f"at least {SET_UPS_GOAL}", best >= SET_UPS_GOAL),
-        Figure("CPU per call of the service", steps[at].cpu_ms_per_call, "ms"),
-        Figure("CPU per call of the bare responder", bare[at].cpu_ms_per_call, "ms"),
-        Figure("CPU per call against the bare responder", ratio, "times"),
-        Figure("key to first packet of the next prompt, median", median, "ms",
-               f"at most {KEY_MS_GOAL:g}", median <= KEY_MS_GOAL),
-        Figure("key to first packet of the next prompt, worst", max(delays), "ms"),
-    ]  # fmt: skip
-    for figure in figures:
-        verdict = {True: "holds", False: "MISSED", None: ""}[figure.holds]
-        print(f"{figure.name:52}{figure.value:9.2f} {figure.unit:6}{figure.goal:14}{verdict}")
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"figures": [asdict(one) for one in figures]}, indent=2) + "\n")
-    return 0 if all(one.holds is not False for one in figures) else 1
+    return report_figures(
+        "calls",
+        [
+            at_least("set-ups a second with no failure, one core", best, "1/s", SET_UPS_GOAL),
+            Figure("CPU per call of the service", steps[at].cpu_ms_per_call, "ms"),
+            Figure("CPU per call of the bare responder", bare[at].cpu_ms_per_call, "ms"),
+            Figure("CPU per call against the bare responder", ratio, "times"),
+            at_most("key to first packet of the next prompt, median", median, "ms", KEY_MS_GOAL),
+            Figure("key to first packet of the next prompt, worst", max(delays), "ms"),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -34,13 +34,13 @@ from typing import Any
 
 import httpx
 
+from bench.figures import Figure, at_least, at_most, report
 from media.client import MediaClient, MediaSettings
 from media.messages import Event, LegClosed, LegStatistics
 
 HERE = Path(__file__).parent
 PEERS = HERE / "media_peers"
 BUILD = HERE / "build"
-OUT = HERE / "out" / "media.json"
 
 ROOM_LEGS = 5
 LEGS_MAX = 1000
@@ -400,17 +400,6 @@ async def measure_delay(seconds: float) -> list[float]:
 # The table
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured value and what it should be."""
-
-    name: str
-    value: float
-    unit: str
-    goal: str
-    holds: bool
-
-
 def figures(measured: Measured, *, with_janus: bool) -> list[Figure]:
     """Return what is held against the goals."""
     floor, media = measured.middle("floor"), measured.middle("media, rooms of five")
@@ -418,41 +407,27 @@ def figures(measured: Measured, *, with_janus: bool) -> list[Figure]:
     delays = sorted(measured.delays_ms)
     median = statistics.median(delays)
     p99 = delays[int(len(delays) * 0.99)]
+    share = "% of a core a leg"
     rows = [
-        ("floor, one socket a leg", floor, "% of a core a leg", "", True),
-        ("media process, rooms of five", media, "% of a core a leg", "", True),
-        ("media process, one room", one_room, "% of a core a leg", "", True),
-        ("rooms of five / floor", media / floor, "times", "<= 1.3", media / floor <= 1.3),
-        ("one room / rooms of five", one_room / media, "times", "<= 1.2", one_room / media <= 1.2),
+        Figure("floor, one socket a leg", floor, share),
+        Figure("media process, rooms of five", media, share),
+        Figure("media process, one room", one_room, share),
+        at_most("rooms of five / floor", media / floor, "times", 1.3),
+        at_most("one room / rooms of five", one_room / media, "times", 1.2),
     ]
     if with_janus:
         janus = measured.middle("Janus AudioBridge")
         rows += [
-            ("Janus AudioBridge, rooms of five", janus, "% of a core a leg", "", True),
-            ("Janus / rooms of five", janus / media, "times", ">= 6", janus / media >= 6),
+            Figure("Janus AudioBridge, rooms of five", janus, share),
+            at_least("Janus / rooms of five", janus / media, "times", 6),
         ]
-    lost = 100 * measured.lost / measured.packets
-    rows += [
-        ("packet loss added", lost, "%", "0", measured.lost == 0),
-        ("ticks left out or late", measured.late_ticks, "ticks", "", True),
-        ("delay added, median", median, "ms", "<= 60", median <= 60),
-        ("delay added, p99", p99, "ms", "<= 80", p99 <= 80),
-    ]
     return [
-        Figure(name, round(value, 4), unit, goal, bool(holds))
-        for name, value, unit, goal, holds in rows
+        *rows,
+        at_most("packet loss added", 100 * measured.lost / measured.packets, "%", 0),
+        Figure("ticks left out or late", measured.late_ticks, "ticks"),
+        at_most("delay added, median", median, "ms", 60),
+        at_most("delay added, p99", p99, "ms", 80),
     ]
-
-
-def report(rows: Sequence[Figure]) -> None:
-    """Print the table and write it as JSON."""
-    print(f"\n{'figure':<36}{'value':>10}  {'unit':<20}{'goal':<8}holds")
-    for row in rows:
-        holds = ("yes" if row.holds else "NO") if row.goal else ""
-        print(f"{row.name:<36}{row.value:>10.4g}  {row.unit:<20}{row.goal:<8}{holds}")
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps({"figures": [vars(row) for row in rows]}, indent=2) + "\n")
-    print(f"\nwritten to {OUT}")
 
 
 async def run(options: argparse.Namespace) -> list[Figure]:
@@ -490,8 +465,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     build()
     rows = asyncio.run(run(options))
-    report(rows)
-    sys.exit(0 if all(row.holds for row in rows) else 1)
+    sys.exit(report("media", rows))
 
 
 if __name__ == "__main__":
