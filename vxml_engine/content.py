@@ -75,8 +75,10 @@ def compile_part(reader: Reader, element: etree._Element) -> d.Part | None:
             return d.Enumerate(compile_parts(reader, element, name), line)
         case "desc" | "meta" | "metadata" | "lexicon":
             return None
+        case _ if name not in SSML_MARKUP:
+            reader.problem(element, "element-place", f"<{name}> cannot stand in what is spoken")
+            return None
         case _:
-            assert name in SSML_MARKUP, name
             attributes = tuple(
                 ("xml:lang" if key == _XML_LANG else str(key), str(value))
                 for key, value in sorted(element.attrib.items())

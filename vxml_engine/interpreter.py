@@ -325,7 +325,11 @@ class Interpreter:
         fields: tuple[tuple[str, str], ...] = (),
         enctype: str = URLENCODED,
     ) -> Run[Fetched]:
-        """Fetch an absolute address; throws ``error.badfetch`` and those below it."""
+        """Fetch an absolute address; throws ``error.badfetch`` and those below it.
+
+        A fragment is left out: it never goes to a server (RFC 3986 3.5).
+        """
+        url = split_fragment(url)[0]
         if method == "get" and fields:
             parts = urlsplit(url)
             query = "&".join(filter(None, (parts.query, urlencode(fields))))
