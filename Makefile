@@ -32,5 +32,10 @@ bench-%:
 	@scripts/debian-peers
 	$(BIN)/python -m bench.$* $(ARGS)
 
+# make fuzz-documents, fuzz-grammars, fuzz-templates, fuzz-sessions
+fuzz-%:
+	@$(PYTHON) scripts/bootstrap fuzz
+	$(BIN)/python -m fuzz.run $* $(ARGS)
+
 lock: ; @scripts/lock
 clean: ; rm -rf .venv build bench/build *.egg-info
