@@ -219,7 +219,7 @@ def check(body: bytes, url: str, prepare: Prepare | None = None) -> list[Problem
         for expression in reader.expressions:
             fault = ecmascript.syntax_error(expression.source, program=expression.program)
             if fault is not None:
-                reader.problem(expression.element, "ecmascript", f"{fault}: {expression.source}")
+                reader.problem(expression.node, "ecmascript", f"{fault}: {expression.source}")
     finally:
         ecmascript.close()
     return sorted(set(reader.problems))[:PROBLEMS_MAX]

@@ -1,8 +1,11 @@
-"""Reading elements: validity by the vocabulary's table, attribute values, problems with places."""
+"""Reading elements: one pass over the parsed tree makes nodes, valid by the vocabulary's table.
+
+What is not valid is noted as a problem with its place and left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,12 +31,35 @@ Positions = Callable[[etree._Element], tuple[int, int]]
 _OURS = {VXML_NAMESPACE, SSML_NAMESPACE, SRGS_NAMESPACE, ""}
 
 
+class Node:
+    """An element as it is compiled; names are the vocabulary's, ``get`` asks for an attribute.
+
+    ``pieces`` are texts and valid children in order; ``element`` is what it was read from.
+    """
+
+    __slots__ = ("attributes", "element", "get", "line", "name", "pieces")
+
+    def __init__(
+        self, element: etree._Element, name: str, attributes: dict[str, str], line: int
+    ) -> None:
+        self.element = element
+        self.name = name
+        self.attributes = attributes
+        self.get = attributes.get
+        self.line = line
+        self.pieces: list[str | Node] = []
+
+    def nodes(self) -> list[Node]:
+        """The children without the texts."""
+        return [piece for piece in self.pieces if isinstance(piece, Node)]
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A piece of ECMAScript in the document, for the check."""
 
     source: str
-    element: etree._Element
+    node: Node
     program: bool
 
 
@@ -42,7 +68,7 @@ class Target:
     """A reference within the document, for the check."""
 
     name: str
-    element: etree._Element
+    node: Node
 
 
 def element_name(element: etree._Element) -> str:
@@ -84,112 +110,96 @@ class Reader:
 
     # Problems
 
-    def line(self, element: etree._Element) -> int:
-        """The line of the element's start tag."""
-        return source_line(element)
-
-    def problem(
-        self, element: etree._Element, rule: str, message: str, severity: Severity = "error"
-    ) -> None:
-        """Note a problem of ``element``; beyond the limit they are not kept."""
+    def problem(self, node: Node, rule: str, message: str, severity: Severity = "error") -> None:
+        """Note a problem of ``node``; beyond the limit they are not kept."""
         if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(Problem(*self._positions(element), rule, severity, message))
+            place = self._positions(node.element)
+            self.problems.append(Problem(*place, rule, severity, message))
 
-    def warn(self, element: etree._Element, rule: str, message: str) -> None:
+    def warn(self, node: Node, rule: str, message: str) -> None:
         """Note something that does not keep the document from being used."""
-        self.problem(element, rule, message, "warning")
+        self.problem(node, rule, message, "warning")
 
-    # Validity
+    # The pass over the tree
 
-    def validate(self, element: etree._Element, name: str) -> Rule:
-        """Check attributes against the table; returns the element's rule."""
+    def read(self, element: etree._Element, name: str) -> Node:
+        """The node of an element called ``name``, which must be in the vocabulary."""
         rule = RULES[name]
-        present: set[str] = set()
-        for attribute, value in element.items():
-            known = attribute_name(str(attribute))
-            if known is None:
-                continue
-            if known not in rule.attributes and not known.startswith("xml:"):
-                allowed = ", ".join(sorted(rule.attributes)) or "none"
-                self.problem(
-                    element, "attribute", f"<{name}> has no attribute {known}; it has {allowed}"
-                )
-            present.add(known)
-            if known == "cond" or known.endswith("expr"):
-                self.expressions.append(Expression(str(value), element, program=False))
-        if not rule.required <= present:
-            for missing in sorted(rule.required - present):
-                self.problem(element, "attribute-missing", f'<{name}> needs {missing}="..."')
-        for group in rule.one_of:
-            self._count_of_group(element, name, group, present, at_least=1)
-        for group in rule.at_most_one:
-            self._count_of_group(element, name, group, present, at_least=0)
-        return rule
-
-    def _count_of_group(
-        self,
-        element: etree._Element,
-        name: str,
-        group: frozenset[str],
-        present: set[str],
-        at_least: int,
-    ) -> None:
-        if not at_least <= len(group & present) <= 1:
-            quantity = "exactly one" if at_least else "at most one"
-            listed = ", ".join(sorted(group))
-            self.problem(element, "attribute-choice", f"<{name}> takes {quantity} of {listed}")
-
-    def pieces(self, element: etree._Element, name: str) -> list[str | etree._Element]:
-        """Text and valid child elements in order; what may not stand there is a problem."""
-        rule = RULES[name]
-        found: list[str | etree._Element] = []
+        attributes: dict[str, str] = {}
+        node = Node(element, name, attributes, source_line(element))
+        for key, value in element.items():
+            known = attribute_name(str(key))
+            if known is not None:
+                attributes[known] = str(value)
+        self._validate(node, rule, attributes)
         if element.text:
-            self._add_text(found, element, element.text, rule, name)
+            self._add_text(node, element.text, rule)
         for child in element:
             if isinstance(child, etree._Entity):
-                self.problem(
-                    element, "entity", f"the entity {child.text} is not expanded; write it out"
-                )
+                message = f"the entity {child.text} is not expanded; write it out"
+                self.problem(node, "entity", message)
             else:
-                child_name = element_name(child)
-                if child_name in rule.children:
-                    found.append(child)
-                elif child_name in RULES:
-                    self.problem(child, "element-place", f"<{child_name}> cannot stand in <{name}>")
-                else:
-                    self.problem(child, "element-unknown", f"<{child_name}> is not known")
+                self._add_child(node, child, rule)
             if child.tail:
-                self._add_text(found, element, child.tail, rule, name)
-        return found
+                self._add_text(node, child.tail, rule)
+        return node
 
-    def _add_text(
-        self,
-        found: list[str | etree._Element],
-        element: etree._Element,
-        text: str,
-        rule: Rule,
-        name: str,
-    ) -> None:
+    def _add_child(self, node: Node, child: etree._Element, rule: Rule) -> None:
+        name = element_name(child)
+        if name in rule.children:
+            # What is in a grammar is the grammar's own business.
+            node.pieces.append(
+                self.read(child, name) if node.name != "grammar" else Node(child, name, {}, 0)
+            )
+            return
+        stray = Node(child, name, {}, source_line(child))
+        if name in RULES:
+            self.problem(stray, "element-place", f"<{name}> cannot stand in <{node.name}>")
+        else:
+            self.problem(stray, "element-unknown", f"<{name}> is not known")
+
+    def _add_text(self, node: Node, text: str, rule: Rule) -> None:
         if rule.text:
-            found.append(" " if text.isspace() else text)
+            node.pieces.append(" " if text.isspace() else text)
         elif not text.isspace():
-            self.problem(element, "text", f"<{name}> takes no text: {text.strip()[:40]!r}")
+            told = f"<{node.name}> takes no text: {text.strip()[:40]!r}"
+            self.problem(node, "text", told)
 
-    def children(self, element: etree._Element, name: str) -> Iterator[etree._Element]:
-        """The valid child elements."""
-        for piece in self.pieces(element, name):
-            if not isinstance(piece, str):
-                yield piece
+    def _validate(self, node: Node, rule: Rule, attributes: dict[str, str]) -> None:
+        """Check attributes against the table."""
+        name = node.name
+        for known, value in attributes.items():
+            if known not in rule.attributes and not known.startswith("xml:"):
+                allowed = ", ".join(sorted(rule.attributes)) or "none"
+                message = f"<{name}> has no attribute {known}; it has {allowed}"
+                self.problem(node, "attribute", message)
+            if known == "cond" or known.endswith("expr"):
+                self.expressions.append(Expression(value, node, program=False))
+        if not rule.required <= attributes.keys():
+            for missing in sorted(rule.required - attributes.keys()):
+                self.problem(node, "attribute-missing", f'<{name}> needs {missing}="..."')
+        for group in rule.one_of:
+            self._count_of_group(node, group, attributes, at_least=1)
+        for group in rule.at_most_one:
+            self._count_of_group(node, group, attributes, at_least=0)
 
-    def loop(self, element: etree._Element) -> None:
+    def _count_of_group(
+        self, node: Node, group: frozenset[str], attributes: dict[str, str], at_least: int
+    ) -> None:
+        if not at_least <= len(group & attributes.keys()) <= 1:
+            quantity = "exactly one" if at_least else "at most one"
+            listed = ", ".join(sorted(group))
+            self.problem(node, "attribute-choice", f"<{node.name}> takes {quantity} of {listed}")
+
+    def loop(self, node: Node) -> None:
         """Note the expression of a ``<foreach>``."""
-        self.expressions.append(Expression(element.get("array", ""), element, program=False))
+        self.expressions.append(Expression(node.get("array", ""), node, program=False))
 
     # Attribute values
 
-    def flag(self, element: etree._Element, name: str) -> bool | None:
+    def flag(self, node: Node, name: str) -> bool | None:
         """``true`` or ``false``; None when absent."""
-        match element.get(name):
+        match node.get(name):
             case None:
                 return None
             case "true":
@@ -197,39 +207,39 @@ class Reader:
             case "false":
                 return False
             case other:
-                self.problem(element, "attribute-value", f"{name}='{other}' is not true or false")
+                self.problem(node, "attribute-value", f"{name}='{other}' is not true or false")
                 return None
 
-    def time(self, element: etree._Element, name: str) -> float | None:
+    def time(self, node: Node, name: str) -> float | None:
         """Seconds of a time designation; None when absent."""
-        text = element.get(name)
+        text = node.get(name)
         if text is None:
             return None
         seconds = parse_time(text)
         if seconds is None:
             self.problem(
-                element, "attribute-value", f"{name}='{text}' is not a time; write 500ms or 2s"
+                node, "attribute-value", f"{name}='{text}' is not a time; write 500ms or 2s"
             )
         return seconds
 
-    def count(self, element: etree._Element) -> int:
+    def count(self, node: Node) -> int:
         """``count``: a number from 1, 1 when absent."""
-        text = element.get("count", "1")
+        text = node.get("count", "1")
         if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= 999_999:
-            self.problem(element, "attribute-value", f"count='{text}' is not a number from 1")
+            self.problem(node, "attribute-value", f"count='{text}' is not a number from 1")
             return 1
         return int(text)
 
-    def choice(self, element: etree._Element, name: str, *allowed: str) -> str:
+    def choice(self, node: Node, name: str, *allowed: str) -> str:
         """One of ``allowed``; the first when absent."""
-        text = element.get(name, allowed[0])
+        text = node.get(name, allowed[0])
         if text not in allowed:
             self.problem(
-                element, "attribute-value", f"{name}='{text}' is not one of {', '.join(allowed)}"
+                node, "attribute-value", f"{name}='{text}' is not one of {', '.join(allowed)}"
             )
             return allowed[0]
         return text
 
-    def names(self, element: etree._Element, name: str = "namelist") -> tuple[str, ...]:
+    def names(self, node: Node, name: str = "namelist") -> tuple[str, ...]:
         """The words of a list; empty when absent."""
-        return tuple((element.get(name) or "").split())
+        return tuple((node.get(name) or "").split())
