@@ -5,7 +5,7 @@ What is not valid is noted as a problem with its place and left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -98,6 +98,25 @@ def attribute_name(name: str) -> str | None:
     return None
 
 
+def _expressions(attributes: Iterable[str]) -> tuple[str, ...]:
+    """The attributes that are ECMAScript."""
+    return tuple(name for name in attributes if name == "cond" or name.endswith("expr"))
+
+
+@lru_cache(maxsize=NAMES_CACHED_MAX)
+def _expressions_if_valid(name: str, attributes: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Those of a valid set of attributes; None when the element ``name`` cannot have this set."""
+    rule, present = RULES[name], frozenset(attributes)
+    if (
+        all(known in rule.attributes or known.startswith("xml:") for known in attributes)
+        and rule.required <= present
+        and all(len(group & present) == 1 for group in rule.one_of)
+        and all(len(group & present) <= 1 for group in rule.at_most_one)
+    ):
+        return _expressions(attributes)
+    return None
+
+
 class Reader:
     """Collects the problems of one document while it is read."""
 
@@ -126,32 +145,35 @@ class Reader:
         """The node of an element called ``name``, which must be in the vocabulary."""
         rule = RULES[name]
         attributes: dict[str, str] = {}
-        node = Node(element, name, attributes, source_line(element))
         for key, value in element.items():
             known = attribute_name(str(key))
             if known is not None:
                 attributes[known] = str(value)
-        self._validate(node, rule, attributes)
-        if element.text:
-            self._add_text(node, element.text, rule)
+        node = Node(element, name, attributes, source_line(element))
+        expressions = _expressions_if_valid(name, tuple(attributes))
+        if expressions is None:
+            self._report_attributes(node, rule)
+            expressions = _expressions(attributes)
+        for attribute in expressions:
+            self.expressions.append(Expression(attributes[attribute], node, program=False))
+        if text := element.text:
+            self._add_text(node, text, rule)
         for child in element:
-            if isinstance(child, etree._Entity):
+            tag: object = child.tag
+            if tag.__class__ is not str:
                 message = f"the entity {child.text} is not expanded; write it out"
                 self.problem(node, "entity", message)
+            elif (child_name := _name_of_tag(tag)) not in rule.children:
+                self._report_child(node, child, child_name)
+            elif name == "grammar":  # what is in it is the grammar's own business
+                node.pieces.append(Node(child, child_name, {}, 0))
             else:
-                self._add_child(node, child, rule)
-            if child.tail:
-                self._add_text(node, child.tail, rule)
+                node.pieces.append(self.read(child, child_name))
+            if tail := child.tail:
+                self._add_text(node, tail, rule)
         return node
 
-    def _add_child(self, node: Node, child: etree._Element, rule: Rule) -> None:
-        name = element_name(child)
-        if name in rule.children:
-            # What is in a grammar is the grammar's own business.
-            node.pieces.append(
-                self.read(child, name) if node.name != "grammar" else Node(child, name, {}, 0)
-            )
-            return
+    def _report_child(self, node: Node, child: etree._Element, name: str) -> None:
         stray = Node(child, name, {}, source_line(child))
         if name in RULES:
             self.problem(stray, "element-place", f"<{name}> cannot stand in <{node.name}>")
@@ -165,19 +187,16 @@ class Reader:
             told = f"<{node.name}> takes no text: {text.strip()[:40]!r}"
             self.problem(node, "text", told)
 
-    def _validate(self, node: Node, rule: Rule, attributes: dict[str, str]) -> None:
-        """Check attributes against the table."""
-        name = node.name
-        for known, value in attributes.items():
+    def _report_attributes(self, node: Node, rule: Rule) -> None:
+        """Note what is wrong with a node's attributes, by the table."""
+        name, attributes = node.name, node.attributes
+        for known in attributes:
             if known not in rule.attributes and not known.startswith("xml:"):
                 allowed = ", ".join(sorted(rule.attributes)) or "none"
                 message = f"<{name}> has no attribute {known}; it has {allowed}"
                 self.problem(node, "attribute", message)
-            if known == "cond" or known.endswith("expr"):
-                self.expressions.append(Expression(value, node, program=False))
-        if not rule.required <= attributes.keys():
-            for missing in sorted(rule.required - attributes.keys()):
-                self.problem(node, "attribute-missing", f'<{name}> needs {missing}="..."')
+        for missing in sorted(rule.required - attributes.keys()):
+            self.problem(node, "attribute-missing", f'<{name}> needs {missing}="..."')
         for group in rule.one_of:
             self._count_of_group(node, group, attributes, at_least=1)
         for group in rule.at_most_one:
