@@ -1,7 +1,7 @@
-"""VoiceXML clause by clause: each file of ``voicexml/`` is documents and a conversation.
+"""VoiceXML clause by clause: each file of ``voicexml20/`` and ``voicexml21/`` is a conversation.
 
 A file names its clause and what the clause says, gives the documents, and the transcript that
-must come of it (see ``tests.kit.conversation``).
+must come of it (see ``tests.kit.conversation``).  Its folder is the chapter.
 """
 
 import tomllib
@@ -11,12 +11,12 @@ import pytest
 
 from tests.kit.conversation import Conversation
 
-FOLDER = Path(__file__).with_name("voicexml")
-FILES = sorted(FOLDER.glob("*.toml"))
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("voicexml2*/**/*.toml"))
 FIELDS = {"clause", "says", "documents", "conversation", "variables"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+@pytest.mark.parametrize("file", FILES, ids=[f"{file.parent.name}/{file.stem}" for file in FILES])
 def test_clause(file: Path) -> None:
     case = tomllib.loads(file.read_text(encoding="utf-8"))
     assert FIELDS >= case.keys() >= FIELDS - {"variables"}, f"fields of {file.name}"
