@@ -161,6 +161,16 @@ def _property(reader: Reader, node: Node, parts: _Parts) -> None:
     parts.properties[name] = node.get("value", "")
 
 
+def _check_own_filled(reader: Reader, item: Node) -> None:
+    """A ``<filled>`` inside an input item is for that item alone (VoiceXML 2.0 2.4)."""
+    for child in item.nodes():
+        for attribute in ("mode", "namelist"):
+            if child.name == "filled" and child.get(attribute) is not None:
+                reader.problem(
+                    child, "filled-attribute", f"a <filled> inside an input item has no {attribute}"
+                )
+
+
 def _filled(reader: Reader, node: Node) -> d.Filled:
     return d.Filled(
         "any" if reader.choice(node, "mode", "all", "any") == "any" else "all",
@@ -183,6 +193,7 @@ def _form(reader: Reader, node: Node) -> d.Form:
     reader.item_targets.clear()
     parts = _read_parts(reader, node)
     names = [item.common.name for item in parts.items]
+    inputs = [item.common.name for item in parts.items if not isinstance(item, d.Block | d.Initial)]
     seen: set[str] = set()
     item_nodes = [child for child in node.nodes() if child.name in _FORM_ITEMS]
     for item, declared in zip(parts.items, item_nodes, strict=True):
@@ -190,9 +201,10 @@ def _form(reader: Reader, node: Node) -> d.Form:
         if name in seen:
             reader.problem(declared, "duplicate-name", f"there are two form items '{name}'")
         seen.add(name)
+        _check_own_filled(reader, declared)
     for owner, filled in parts.filled:
         if owner is None:
-            _check_filled(reader, node, filled, names)
+            _check_filled(reader, node, filled, inputs)
     for target in reader.item_targets:
         if target.name not in names:
             reader.warn(target.node, "unknown-item", f"the form has no form item '{target.name}'")
@@ -211,9 +223,9 @@ def _form(reader: Reader, node: Node) -> d.Form:
     )
 
 
-def _check_filled(reader: Reader, form: Node, filled: d.Filled, names: list[str]) -> None:
+def _check_filled(reader: Reader, form: Node, filled: d.Filled, inputs: list[str]) -> None:
     for name in filled.namelist:
-        if name not in names:
+        if name not in inputs:
             reader.problem(form, "filled-name", f"<filled> names '{name}', which is no input item")
 
 
