@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = vxml_engine macros conference billing telephony media speech service
 
-.PHONY: run demo test check fix lock clean
+.PHONY: run demo test check conformance fix lock clean
 
 run: ; @$(PYTHON) scripts/bootstrap run && exec $(BIN)/voicemashup serve
 demo: ; @$(PYTHON) scripts/bootstrap run && exec $(BIN)/voicemashup demo
@@ -31,6 +31,10 @@ bench-%:
 	@$(PYTHON) scripts/bootstrap dev
 	@scripts/debian-peers
 	$(BIN)/python -m bench.$* $(ARGS)
+
+conformance:
+	@$(PYTHON) scripts/bootstrap dev
+	$(BIN)/python scripts/conformance
 
 # make fuzz-documents, fuzz-grammars, fuzz-templates, fuzz-sessions
 fuzz-%:
