@@ -90,8 +90,27 @@ def _add_run(commands: Any) -> None:
         metavar="KEYS",
         help="press these keys (0-9, *, #) at the next question",
     )
+    turns.add_argument("--say", action=_Turn, metavar="TEXT", help="say this at the next question")
     turns.add_argument("--noinput", action=_Turn, nargs=0, help="stay silent at the next question")
     turns.add_argument("--hangup", action=_Turn, nargs=0, help="hang up at the next question")
+    run.add_argument(
+        "--transfer-result",
+        action="append",
+        default=[],
+        metavar="RESULT[:SECONDS]",
+        help="how the next transfer ends: busy, noanswer, hangup, error.connection, ...",
+    )
+    run.add_argument(
+        "--record", type=Path, metavar="WAV", help="what the caller leaves in each recording"
+    )
+    run.add_argument(
+        "--session",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of the session, as callbacks of the API set them",
+    )
+    run.add_argument("--json", action="store_true", help="write one JSON object a line")
 
 
 def _add_account(commands: Any, configured: argparse.ArgumentParser) -> None:
@@ -153,7 +172,7 @@ def _add_phone(commands: Any, configured: argparse.ArgumentParser) -> None:
 
 
 class _Turn(argparse.Action):
-    """Collects --dtmf, --noinput and --hangup in the order they are given."""
+    """Collects --dtmf, --say, --noinput and --hangup in the order they are given."""
 
     def __call__(
         self,
@@ -167,6 +186,11 @@ class _Turn(argparse.Action):
             if not keys or set(keys) - set("0123456789*#"):
                 raise argparse.ArgumentError(self, f"keys are 0-9, * and #, not {keys!r}")
             turn: tuple[str, str] | str = ("dtmf", keys)
+        elif self.dest == "say":
+            text = " ".join(str(values).split())
+            if not text:
+                raise argparse.ArgumentError(self, "nothing is said; --noinput is silence")
+            turn = ("say", text)
         else:
             turn = self.dest
         namespace.turns = [*getattr(namespace, "turns", ()), turn]
@@ -206,16 +230,25 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     from macros import Catalog
-    from service.simulator import run_script
+    from service.simulator import BadOption, caller_turns, run_script, session_variables
+    from service.simulator import transfer_answer as answer
 
     turns = getattr(given, "turns", ())
-    result = run_script(
-        given.script,
-        turns=turns,
-        output=sys.stdout,
-        input=None if turns else sys.stdin,
-        prepare=Catalog.load().expand,
-    )
+    try:
+        result = run_script(
+            given.script,
+            turns=caller_turns(turns),
+            transfers=[answer(text) for text in given.transfer_result],
+            recording=given.record,
+            variables=session_variables(given.session),
+            output=sys.stdout,
+            input=None if turns else sys.stdin,
+            prepare=Catalog.load().expand,
+            as_json=given.json,
+        )
+    except BadOption as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
     if result.reason != "error":
         return DONE
     return WRONG if result.started else UNUSABLE

@@ -1,95 +1,91 @@
-"""A script in the terminal: text for speech, typed keys for DTMF, and what happens meanwhile.
+"""A script in the terminal: text for speech, typed keys or words for the caller.
 
-Another driver of the same session as a call's. Time is virtual: nobody waits for a timeout.
+Time is virtual: nobody waits for a timeout.
 """
 
+import json
 import re
-from collections.abc import Callable, Generator, Sequence
+import wave
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TextIO, assert_never
+from typing import Any, Final, TextIO
 from urllib.parse import unquote, urlsplit
 
 import httpx
-from lxml import etree
 
 from vxml_engine.cache import DocumentCache
-from vxml_engine.collector import Collected, InputCollector
-from vxml_engine.effects import (
-    AudioFile,
-    Collect,
-    Disconnect,
-    Disconnected,
-    Effect,
-    Fetch,
-    Fetched,
-    FetchFailed,
-    HandedOver,
-    HungUp,
-    InputFailed,
-    Log,
-    Outcome,
-    Play,
-    Played,
-    Prompt,
-    Record,
-    Recorded,
-    Segment,
-    Speech,
-    Transfer,
-    Transferred,
-)
-from vxml_engine.interpreter import Trace
+from vxml_engine.effects import Fetch, Fetched, FetchFailed
 from vxml_engine.limits import DOCUMENT_BYTES_MAX
 from vxml_engine.parser import Prepare
 from vxml_engine.session import Connection, Session, SessionResult
+from vxml_engine.testing.driver import (
+    KEYS,
+    TRANSFER_RESULTS,
+    Answer,
+    HangUp,
+    Happening,
+    Press,
+    Recording,
+    Say,
+    Silence,
+    TransferAnswer,
+    Turn,
+    VirtualCall,
+    Wanted,
+)
 
-Turn = tuple[Literal["dtmf"], str] | Literal["noinput", "hangup"]
-"""What the caller does at one input: press keys, stay silent, or hang up."""
-
-KEYS: Final = "0123456789*#ABCD"
-RECORDING_S: Final = 3.0
-"""How long a simulated recording is, in virtual seconds."""
-TRANSFER_S: Final = 60.0
-"""How long the other party of a simulated transfer stays, in virtual seconds."""
-
-_HELP: Final = "[type keys; an empty line is silence; h hangs up]"
-_TAGS: Final = re.compile(r"<[^>]*>")
+_HELP: Final = "[type keys or words; an empty line is silence; h hangs up]"
 
 
 def run_script(
     path_or_url: str,
     *,
     turns: Sequence[Turn] = (),
+    transfers: Sequence[TransferAnswer] = (),
+    recording: Path | None = None,
+    variables: Mapping[str, str] | None = None,
     output: TextIO,
     input: TextIO | None = None,  # noqa: A002 - the pair of output
     prepare: Prepare | None = None,
-    trace: bool = True,
+    as_json: bool = False,
 ) -> SessionResult:
-    """Run a script and write what a caller would hear to `output`; return how it ended.
+    """Run a script and write what happens to `output`; return how it ended.
 
-    The caller does `turns` in order. Then keys are read from `input`, a line an
-    input; without `input`, or at its end, the caller hangs up. With `trace`, lines
-    beginning with `|` tell of fetches, gotos, events, logs and transfers. A script that
-    cannot be read or compiled ends with the reason `error`.
+    The caller does `turns` in order. Then keys and words are read from `input`, a line an
+    input; without `input`, or at its end, the caller hangs up. `transfers` are the ends of
+    the transfers, in order; `recording` is a WAV file the caller leaves in each recording.
+    `as_json` writes an object a line. Raises `BadOption` for a `recording` that cannot be used.
+    A script that cannot be read or compiled ends with the reason `error`.
     """
     start_url = _start_url(path_or_url)
-    caller = _Caller(turns, input, output)
-    observer = _tracer(output) if trace else None
-    session = Session(
-        start_url=start_url,
-        connection=Connection(local_uri="sip:script@localhost", remote_uri="sip:you@localhost"),
-        documents=DocumentCache(prepare),
-        observer=observer,
-    )
+    left = Recording() if recording is None else read_recording(recording)
+    caller = _Caller(turns, transfers, input, None if as_json else output)
+    tell = _json_teller(output) if as_json else _text_teller(output)
     with httpx.Client(follow_redirects=True, max_redirects=5) as client:
-        fetcher = _Fetcher(client, local=start_url.startswith("file:"))
-        run = session.run()
-        try:
-            result = _drive(run, _Driver(fetcher, caller, output, trace=trace))
-        finally:
-            run.close()
-    _tell_end(result, output)
-    return result
+        fetcher = _Fetcher(client, local=start_url.startswith("file:"), recording=recording)
+        call = VirtualCall(fetcher.fetch, tell, left)
+        session = Session(
+            start_url=start_url,
+            connection=Connection(local_uri="sip:script@localhost", remote_uri="sip:you@localhost"),
+            documents=DocumentCache(prepare),
+            variables=variables,
+            observer=call.observe,
+            recognizes=True,
+        )
+        return _answer(call, session, caller)
+
+
+def _answer(call: VirtualCall, session: Session, caller: "_Caller") -> SessionResult:
+    run = call.hold(session)
+    try:
+        wanted = next(run)
+        while True:
+            wanted = run.send(caller.answer(wanted))
+    except StopIteration as end:
+        result: SessionResult = end.value
+        return result
+    finally:
+        run.close()
 
 
 def _start_url(path_or_url: str) -> str:
@@ -98,182 +94,200 @@ def _start_url(path_or_url: str) -> str:
     return Path(path_or_url).resolve().as_uri()
 
 
-def _drive(run: Generator[Effect, Outcome, SessionResult], driver: "_Driver") -> SessionResult:
-    outcome: Outcome = None
-    while True:
-        try:
-            effect = run.send(outcome)
-        except StopIteration as end:
-            result: SessionResult = end.value
-            return result
-        outcome = driver.perform(effect)
+# What the options mean
 
 
-def _tracer(output: TextIO) -> Callable[[Trace], None]:
-    def tell(trace: Trace) -> None:
-        where = f"{urlsplit(trace.url).path.rpartition('/')[2]}:{trace.line}"
-        output.write(f"| {where}: {trace.kind} {trace.detail}\n")
+class BadOption(Exception):
+    """An option of the command has a value that means nothing."""
+
+
+def read_recording(path: Path) -> Recording:
+    """The recording in a WAV file, with its real duration and size; raises `BadOption`."""
+    try:
+        with wave.open(str(path), "rb") as opened:
+            duration_s = opened.getnframes() / opened.getframerate()
+        return Recording(path.resolve().as_uri(), duration_s, path.stat().st_size)
+    except OSError as error:
+        raise BadOption(f"{path}: cannot be read: {error.strerror}") from error
+    except (wave.Error, EOFError, ZeroDivisionError) as error:
+        raise BadOption(f"{path}: is not a WAV file of linear samples: {error}") from error
+
+
+def caller_turns(options: Sequence[tuple[str, str] | str]) -> list[Turn]:
+    """The turns of the options --dtmf, --say, --noinput and --hangup, in their order."""
+    turns: list[Turn] = []
+    for option in options:
+        match option:
+            case ("dtmf", keys):
+                turns.append(Press(keys))
+            case ("say", text):
+                turns.append(Say(text))
+            case "noinput":
+                turns.append(Silence())
+            case _:
+                turns.append(HangUp())
+    return turns
+
+
+def transfer_answer(text: str) -> TransferAnswer:
+    """How a transfer ends, from RESULT or RESULT:SECONDS; raises `BadOption`."""
+    result, colon, seconds = text.partition(":")
+    if result not in TRANSFER_RESULTS and not result.startswith("error."):
+        known = ", ".join(TRANSFER_RESULTS)
+        raise BadOption(f"{result!r} is no result of a transfer: {known} or an event error....")
+    if not colon:
+        return TransferAnswer(result)
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", seconds):
+        raise BadOption(f"{text!r}: after the colon come seconds, not {seconds!r}")
+    return TransferAnswer(result, float(seconds))
+
+
+def session_variables(texts: Sequence[str]) -> dict[str, str]:
+    """The session's variables, from NAME=VALUE; raises `BadOption`."""
+    variables = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise BadOption(f"{text!r} is not NAME=VALUE")
+        variables[name] = value
+    return variables
+
+
+# What is written
+
+
+def _json_teller(output: TextIO) -> Callable[[Happening], None]:
+    def tell(happening: Happening) -> None:
+        told: dict[str, Any] = {"event": happening.event, "at_s": happening.at_s}
+        if happening.url and happening.event != "exit":
+            told |= {"file": happening.url, "line": happening.line}
+        output.write(json.dumps(told | happening.details, ensure_ascii=False) + "\n")
 
     return tell
 
 
-def _tell_end(result: SessionResult, output: TextIO) -> None:
-    if result.error is not None:
-        error = result.error
-        output.write(f"[error {error.event} at {error.url}:{error.line}: {error.message}]\n")
-    value = "" if result.value is None else f" with {result.value!r}"
-    output.write(f"[ended: {result.reason}{value}]\n")
+def _text_teller(output: TextIO) -> Callable[[Happening], None]:
+    def tell(happening: Happening) -> None:
+        output.write(_line(happening) + "\n")
+
+    return tell
+
+
+def _line(happening: Happening) -> str:
+    """What happened, as a line for the terminal; `|` begins what a caller does not notice."""
+    details = happening.details
+    match happening.event:
+        case "prompt":
+            return str(details["text"])
+        case "input":
+            return _input_line(details)
+        case "fetch":
+            failed = f": {details['message']}" if "error" in details else ""
+            return f"| fetch {details['method']} {details['url']}{failed}"
+        case "log":
+            label = f"{details['label']}: " if details["label"] else ""
+            return f"| log {label}{details['text']}"
+        case "record":
+            return "[beep]" if details["beep"] else "[recording]"
+        case "recorded":
+            return f"[recorded {details['duration_s']:g} s, {details['size_bytes']} bytes]"
+        case "transfer":
+            return _transfer_line(details)
+        case "disconnect":
+            return "[the script hangs up]"
+        case "exit":
+            return _end_line(details)
+        case kind:
+            where = f"{urlsplit(happening.url).path.rpartition('/')[2]}:{happening.line}"
+            return f"| {where}: {kind} {details['detail']}"
+
+
+def _input_line(details: Mapping[str, Any]) -> str:
+    match details["kind"]:
+        case "dtmf":
+            return f"[you press {details['keys']}]"
+        case "speech":
+            return f"[you say {details['text']}]"
+        case "noinput":
+            return "[silence]"
+        case _:
+            return "[you hang up]"
+
+
+def _transfer_line(details: Mapping[str, Any]) -> str:
+    kind = "" if details["kind"] == "bridge" else f" ({details['kind']})"
+    caller = f" from {details['caller']}" if "caller" in details else ""
+    lasted = f" after {details['duration_s']:g} s" if "duration_s" in details else ""
+    return f"[transfer to {details['dest']}{caller}{kind}: {details['result']}{lasted}]"
+
+
+def _end_line(details: Mapping[str, Any]) -> str:
+    value = "" if details["value"] is None else f" with {details['value']!r}"
+    ended = f"[ended: {details['reason']}{value}]"
+    error = details.get("error")
+    if error is None:
+        return ended
+    where = f"{error['file']}:{error['line']}"
+    return f"[error {error['event']} at {where}: {error['message']}]\n{ended}"
 
 
 class _Caller:
-    """Who decides what is pressed: the given turns, then lines of a terminal."""
+    """Who decides what is done: the given turns, then lines of a terminal."""
 
-    def __init__(self, turns: Sequence[Turn], lines: TextIO | None, output: TextIO) -> None:
+    def __init__(
+        self,
+        turns: Sequence[Turn],
+        transfers: Sequence[TransferAnswer],
+        lines: TextIO | None,
+        output: TextIO | None,
+    ) -> None:
         self._turns = list(turns)
+        self._transfers = list(transfers)
         self._lines = lines
         self._output = output
         self._told = False
 
-    def next_turn(self) -> Turn:
-        """What the caller does at this input."""
+    def answer(self, wanted: Wanted) -> Answer:
+        """What is done now."""
+        if wanted == "transfer":
+            return self._transfers.pop(0) if self._transfers else None
         if self._turns:
             return self._turns.pop(0)
-        if self._lines is None:
-            return "hangup"
-        if not self._told:
+        return HangUp() if self._lines is None else self._typed(self._lines)
+
+    def _typed(self, lines: TextIO) -> Turn:
+        if self._output is not None:
+            if not self._told:
+                self._output.write(_HELP + "\n")
             self._told = True
-            self._output.write(_HELP + "\n")
-        while True:
-            self._output.write("keys> ")
+            self._output.write("you> ")
             self._output.flush()
-            line = self._lines.readline()
-            keys = "".join(line.split()).upper()
-            if not line or keys == "H":
-                return "hangup"
-            if not keys:
-                return "noinput"
-            if all(key in KEYS for key in keys):
-                return ("dtmf", keys)
-            self._output.write(f"[keys are {KEYS}]\n")
+        line = lines.readline()
+        return typed_turn(line) if line else HangUp()
 
 
-class _Driver:
-    """Performs a session's effects with text."""
-
-    def __init__(
-        self, fetcher: "_Fetcher", caller: _Caller, output: TextIO, *, trace: bool
-    ) -> None:
-        self._fetcher = fetcher
-        self._caller = caller
-        self._output = output
-        self._trace = trace
-        self._ahead = ""
-
-    def perform(self, effect: Effect) -> Outcome:
-        """Do what the session asks for; return what came of it."""
-        match effect:
-            case Fetch():
-                self._tell(f"fetch {effect.method} {effect.url}")
-                return self._fetcher.fetch(effect)
-            case Play(prompts):
-                self._say(prompts)
-                return Played()
-            case Collect():
-                return self._collect(effect)
-            case Record():
-                return self._record(effect)
-            case Transfer():
-                return self._transfer(effect)
-            case Disconnect():
-                self._output.write("[the script hangs up]\n")
-                return Disconnected()
-            case Log(label, text):
-                self._tell(f"log {label}: {text}" if label else f"log {text}")
-                return None
-            case _:
-                assert_never(effect)
-
-    def _tell(self, line: str) -> None:
-        if self._trace:
-            self._output.write(f"| {line}\n")
-
-    def _say(self, prompts: Sequence[Prompt]) -> None:
-        for prompt in prompts:
-            self._output.write(spoken_text(prompt.segments) + "\n")
-
-    def _collect(self, effect: Collect) -> Collected | HungUp:
-        """Keys left over from the turn before are typed ahead, into the prompts."""
-        self._say(effect.prompts)
-        collector = effect.collector()
-        ahead, self._ahead = self._ahead, ""
-        used = 0
-        while used < len(ahead) and collector.result is None:
-            collector.digit(ahead[used], 0.0)
-            used += 1
-        self._ahead = ahead[used:]
-        if collector.result is not None:
-            return collector.result
-        collector.prompts_ended(0.0)
-        keys = ""
-        match self._caller.next_turn():
-            case "hangup":
-                self._output.write("[you hang up]\n")
-                return HungUp()
-            case "noinput":
-                self._output.write("[silence]\n")
-            case ("dtmf", keys):
-                self._output.write(f"[you press {keys}]\n")
-        collected, left = _press(collector, keys)
-        self._ahead += left
-        return collected
-
-    def _record(self, effect: Record) -> Recorded | InputFailed | HungUp:
-        """A recording without sound: the keys typed end it."""
-        self._say(effect.prompts)
-        if effect.beep:
-            self._output.write("[beep]\n")
-        match self._caller.next_turn():
-            case "hangup":
-                self._output.write("[you hang up]\n")
-                return HungUp()
-            case "noinput":
-                self._output.write("[silence]\n")
-                return InputFailed("noinput")
-            case ("dtmf", keys):
-                self._output.write(f"[you speak, then press {keys}]\n")
-                term_char = keys[0] if effect.dtmf_term else ""
-                return Recorded("file:///recording", RECORDING_S, 0, term_char)
-
-    def _transfer(self, effect: Transfer) -> Transferred | HandedOver:
-        self._say(effect.prompts)
-        kind = "" if effect.kind == "bridge" else f" ({effect.kind})"
-        caller = f" from {effect.caller}" if effect.caller else ""
-        self._output.write(f"[transfer to {effect.dest}{caller}{kind}]\n")
-        if effect.kind != "bridge":
-            return HandedOver()
-        if 0 < effect.max_time_s < TRANSFER_S:
-            return Transferred("maxtime_disconnect", effect.max_time_s)
-        return Transferred("far_end_disconnect", TRANSFER_S)
-
-
-def _press(collector: InputCollector, keys: str) -> tuple[Collected, str]:
-    """Press keys, then wait for what comes of it; also returns the keys not needed any more."""
-    while keys and collector.result is None:
-        collector.digit(keys[0], 0.0)
-        keys = keys[1:]
-    while collector.result is None:
-        due = collector.get_timer()
-        assert due is not None, "a collector without a result waits for something"
-        collector.handle_timer(due)
-    return collector.result, keys
+def typed_turn(line: str) -> Turn:
+    """The turn a typed line means: keys, words (or `say` and words), silence, `h`."""
+    words = line.split()
+    keys = "".join(words).upper()
+    if not words:
+        return Silence()
+    if keys == "H":
+        return HangUp()
+    if words[0] == "say" and words[1:]:
+        return Say(" ".join(words[1:]))
+    if set(keys) <= set(KEYS):
+        return Press(keys)
+    return Say(" ".join(words))
 
 
 class _Fetcher:
     """Files and HTTP. A script that came over the network cannot read local files."""
 
-    def __init__(self, client: httpx.Client, *, local: bool) -> None:
+    def __init__(self, client: httpx.Client, *, local: bool, recording: Path | None) -> None:
         self._client = client
         self._local = local
+        self._recording = recording
 
     def fetch(self, effect: Fetch) -> Fetched | FetchFailed:
         """Fetch within the time and size a call would allow."""
@@ -294,7 +308,7 @@ class _Fetcher:
         fields = dict(effect.fields) if effect.method == "post" else None
         files = None
         if fields is not None and effect.enctype == "multipart/form-data":
-            files = {name: (None, value) for name, value in fields.items()}
+            files = {name: self._part(value) for name, value in fields.items()}
             fields = None
         with self._client.stream(
             effect.method.upper(), effect.url, data=fields, files=files, timeout=effect.timeout_s
@@ -309,6 +323,12 @@ class _Fetcher:
             content_type = response.headers.get("content-type", "")
             return Fetched(str(response.url), response.status_code, content_type, bytes(body))
 
+    def _part(self, value: str) -> tuple[str | None, str | bytes]:
+        """A part of a form: a field, or the caller's recording where the value stands for it."""
+        if self._recording is not None and value == self._recording.resolve().as_uri():
+            return self._recording.name, self._recording.read_bytes()
+        return None, value
+
 
 def _read_file(url: str) -> Fetched | FetchFailed:
     path = Path(unquote(urlsplit(url).path))
@@ -318,31 +338,3 @@ def _read_file(url: str) -> Fetched | FetchFailed:
     except OSError as error:
         return FetchFailed("error.badfetch", f"{path}: {error.strerror}")
     return Fetched(url, 200, "", body)
-
-
-# --- Speech as text
-
-
-def spoken_text(segments: Sequence[Segment]) -> str:
-    """What the segments of a prompt say, as one line of text."""
-    return " ".join(filter(None, map(_segment_text, segments)))
-
-
-def _segment_text(segment: Segment) -> str:
-    match segment:
-        case Speech(ssml):
-            try:
-                words = _speech_text(etree.fromstring(f"<speak>{ssml}</speak>"))
-            except etree.XMLSyntaxError:
-                words = _TAGS.sub(" ", ssml)
-            return " ".join(words.split())
-        case AudioFile(url, _):
-            return f"[audio {url}]"
-
-
-def _speech_text(element: etree._Element) -> str:
-    inside = element.get("alias") if element.tag == "sub" else None
-    if inside is None:
-        inside = (element.text or "") + "".join(map(_speech_text, element))
-    space = " " if element.tag in ("break", "p", "s") else ""
-    return space + inside + space + (element.tail or "")
