@@ -477,7 +477,10 @@ class FormVisit:
         depth = ecmascript.push()
         try:
             ecmascript.set_innermost("_event", event.event)
-            ecmascript.set_innermost("_message", event.message)
+            if event.message:
+                ecmascript.set_innermost("_message", event.message)
+            else:
+                ecmascript.declare("_message")
             catch = select_catch(self._catches(item), event.event, counts, self._satisfied)
             if catch is None:
                 return self._default(event, line)

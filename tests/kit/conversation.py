@@ -11,6 +11,9 @@ with an element of its own is put inside ``<vxml>``.  The lines of a transcript:
                                        (speaks 5 hangs up), and an event: (maxspeechtimeout)
     transfer: conf:12a34b -> busy 3    the outcome; an event; over; or hangup, with the duration
     fetch: POST next.vxml a=1          every fetch but the first; -> 404 for what is not there
+    fetch: a.vxml (timeout=3 maxage=60 maxstale=0 audio=http://test/a.wav,2,5)
+                                       where the document says how: seconds; what is played
+                                       meanwhile, after which delay and for how long at least
     log: label: text
     record: beep 60 4 #                max time, final silence, whether any key ends it
     disconnect: {"a": 1}
@@ -60,6 +63,7 @@ from vxml_engine.session import Connection, Session, SessionResult
 
 BASE = "http://test/"
 EFFECTS_MAX = 5_000
+FETCH_TIMEOUT_S = 10.0
 
 
 def document(text: str, name: str = "") -> bytes:
@@ -173,7 +177,7 @@ class Conversation:
             name = effect.url.removeprefix(BASE)
             method = "" if effect.method == "get" else "POST "
             fields = "&".join(f"{key}={value}" for key, value in effect.fields)
-            line = f"fetch: {method}{name} {fields}".strip()
+            line = f"fetch: {method}{name} {fields}".strip() + _manner(effect)
             self.lines.append(line if status == 200 else f"{line} -> {status}")
         kind = "application/json" if page.endswith(".json") else ""
         return Fetched(effect.url, status, kind, self.documents.get(page, b""))
@@ -249,6 +253,19 @@ class Conversation:
 def _mark(turn: str) -> tuple[str, Mark | None]:
     match = re.fullmatch(r"(.*) @(\S+) (\d+)", turn)
     return (match[1], Mark(match[2], int(match[3]) / 1000)) if match else (turn, None)
+
+
+def _manner(fetch: Fetch) -> str:
+    """How it is fetched, where a document says so; nothing for the platform's own manner."""
+    caching = fetch.caching
+    told = {
+        "timeout": None if fetch.timeout_s == FETCH_TIMEOUT_S else f"{fetch.timeout_s:g}",
+        "maxage": None if caching.maxage_s is None else f"{caching.maxage_s:g}",
+        "maxstale": None if caching.maxstale_s is None else f"{caching.maxstale_s:g}",
+        "audio": fetch.audio and f"{fetch.audio},{fetch.audio_delay_s:g},{fetch.audio_minimum_s:g}",
+    }
+    manner = " ".join(f"{name}={value}" for name, value in told.items() if value is not None)
+    return f" ({manner})" if manner else ""
 
 
 def _utterance(text: str) -> Utterance:
