@@ -29,14 +29,19 @@ _EXTENSIBLE: Final = 0xFFFE
 def wav_bytes(samples: NDArray[np.int16]) -> bytes:
     """Return a prompt file: a 16-bit mono WAV at 8000 Hz of int16 [n]."""
     data = samples.astype("<i2").tobytes()
+    return wav_head(len(data)) + data
+
+
+def wav_head(data_bytes: int) -> bytes:
+    """Return what stands before so many bytes of samples in a prompt file."""
     form = (
         b"fmt \x10\x00\x00\x00\x01\x00\x01\x00"
         + SAMPLE_RATE_HZ.to_bytes(4, "little")
         + (SAMPLE_RATE_HZ * 2).to_bytes(4, "little")
         + b"\x02\x00\x10\x00"
     )
-    body = b"WAVE" + form + b"data" + len(data).to_bytes(4, "little") + data
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+    head = b"WAVE" + form + b"data" + data_bytes.to_bytes(4, "little")
+    return b"RIFF" + (len(head) + data_bytes).to_bytes(4, "little") + head
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,12 @@ from media.messages import (
     ProcessDied,
     ProcessStatistics,
     Pulse,
+    RecordingEnded,
     SendDigits,
+    StartRecording,
     StatisticsAnswer,
     Stop,
+    StopRecording,
     decode_answers,
     frame,
 )
@@ -244,6 +247,23 @@ class MediaClient:
         self._known(leg_id)
         self._send(Stop(leg_id))
 
+    def record(
+        self, leg_id: str, file: Path, *, max_s: float, timeout_s: float, final_silence_s: float
+    ) -> None:
+        """Record what a leg's party says to a file; RecordingEnded follows.
+
+        It ends after ``max_s`` (at most RECORDING_S_MAX), after ``timeout_s`` without speech,
+        after ``final_silence_s`` of silence, at ``stop_recording`` or with the leg. Raises
+        UnknownLeg.
+        """
+        self._known(leg_id)
+        self._send(StartRecording(leg_id, os.fspath(file), max_s, timeout_s, final_silence_s))
+
+    def stop_recording(self, leg_id: str) -> None:
+        """End a recording, if there is one; raises UnknownLeg."""
+        self._known(leg_id)
+        self._send(StopRecording(leg_id))
+
     def send_digits(self, leg_id: str, digits: str) -> None:
         """Send digits (0-9 * # A-D) as telephone events; raises UnknownLeg, BadRequest."""
         self._known(leg_id)
@@ -366,7 +386,7 @@ class MediaClient:
                 self._closing.discard(leg_id)
                 life.ports_left += 1
                 self._tell(answer)
-            case DigitReceived() | PlayEnded() | LegInactive():
+            case DigitReceived() | PlayEnded() | RecordingEnded() | LegInactive():
                 self._tell(answer)
 
     async def _supervise(self, life: _Life) -> None:

@@ -34,6 +34,12 @@ PROMPT_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 DIGITS_QUEUED_MAX: Final = 128
 """Digits that wait to be sent on one leg."""
 
+# Recording
+RECORDINGS_MAX: Final = 100
+"""Legs that are recorded at once; each keeps its sound in memory (16 kB a second)."""
+RECORDING_S_MAX: Final = 300.0
+"""Length of one recording, whatever was asked for."""
+
 # Audio files
 AUDIO_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of an audio file given for conversion."""

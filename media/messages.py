@@ -7,6 +7,7 @@ octets of length (network order) and an array of messages. The process answers o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -85,6 +86,25 @@ class Mute(Message, frozen=True):
     muted: bool
 
 
+class StartRecording(Message, frozen=True):
+    """Record what a leg's party says; RecordingEnded follows."""
+
+    leg_id: str
+    file: str
+    """Where the sound is written in the end: a 16-bit mono WAV at 8000 Hz."""
+    max_s: float
+    timeout_s: float
+    """Silence at the beginning after which nobody is there."""
+    final_silence_s: float
+    """Silence after speech that ends it."""
+
+
+class StopRecording(Message, frozen=True):
+    """End a leg's recording; what was said is kept."""
+
+    leg_id: str
+
+
 class Close(Message, frozen=True):
     """End a leg and give its ports back."""
 
@@ -97,7 +117,20 @@ class Ask(Message, frozen=True):
     request: int
 
 
-Command = Open | Connect | Play | Stop | SendDigits | Join | Leave | Mute | Close | Ask
+Command = (
+    Open
+    | Connect
+    | Play
+    | Stop
+    | SendDigits
+    | Join
+    | Leave
+    | Mute
+    | StartRecording
+    | StopRecording
+    | Close
+    | Ask
+)
 
 
 # Values in events
@@ -186,6 +219,22 @@ class PlayEnded(Message, frozen=True):
     """Why it could not be played; empty otherwise."""
 
 
+RecordingReason = Literal["stopped", "max_time", "final_silence", "no_input", "failed"]
+
+
+class RecordingEnded(Message, frozen=True):
+    """A recording has ended, and its file is written; there is none where ``samples`` is 0."""
+
+    leg_id: str
+    reason: RecordingReason
+    """The end of the leg, too, counts as ``stopped``."""
+    samples: int
+    spoken: bool
+    """Whether any of it was speech, or as loud."""
+    error: str = ""
+    """Why there is none; empty unless it failed."""
+
+
 class LegInactive(Message, frozen=True):
     """Nothing was received for a leg; told once until something is."""
 
@@ -207,8 +256,9 @@ class ProcessDied(Message, frozen=True):
     exit_status: int
 
 
-Event = DigitReceived | PlayEnded | LegInactive | LegClosed | ProcessDied
-Answer = PortsReady | Pulse | StatisticsAnswer | DigitReceived | PlayEnded | LegInactive | LegClosed
+LegEvent = DigitReceived | PlayEnded | RecordingEnded | LegInactive | LegClosed
+Event = LegEvent | ProcessDied
+Answer = PortsReady | Pulse | StatisticsAnswer | LegEvent
 
 _LENGTH_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()

@@ -42,10 +42,13 @@ from media.messages import (
     PlayEnded,
     PortsReady,
     SendDigits,
+    StartRecording,
     Stop,
+    StopRecording,
 )
 from media.ports import PortPair, PortPool
 from media.prompts import MappedPrompt, PromptStore
+from media.recording import Recorder
 from media.timing import FRAME_SAMPLES, SAMPLES_A_MS, TICKS_A_SECOND
 
 _ROWS_AT_FIRST: Final = 64
@@ -89,6 +92,7 @@ class Plane:
         self._rooms: dict[str, dict[int, None]] = {}
         self._sending_digits: dict[int, _Leg] = {}
         self._prompts = PromptStore()
+        self._recorder = Recorder()
         self._members = np.zeros(0, np.int32)
         self._begins = np.zeros(1, np.int32)
         self._gains = np.zeros(0, np.float32)
@@ -155,6 +159,10 @@ class Plane:
                 self._leave(self._leg(command.leg_id))
             case Mute():
                 self._table["muted"][self._leg(command.leg_id).row] = command.muted
+            case StartRecording():
+                self._recorder.start(self._leg(command.leg_id).row, command)
+            case StopRecording():
+                self._recorder.stop(self._leg(command.leg_id).row)
             case Close():
                 self._close(self._leg(command.leg_id))
             case _:
@@ -282,6 +290,7 @@ class Plane:
 
     def _close(self, leg: _Leg) -> None:
         self._end_play(leg, completed=False)
+        self._recorder.stop(leg.row)
         self._leave(leg)
         self._sending_digits.pop(leg.row, None)
         self._waiting.append(LegClosed(leg.leg_id, self._statistics(leg)))
@@ -318,6 +327,8 @@ class Plane:
         )
         if count:
             self._read_events(count)
+        self._recorder.take(self._table, self._rings)
+        self._waiting.extend(self._recorder.ended())
         if tick % TICKS_A_SECOND == 0:
             self._tell_inactive(tick)
         events, self._waiting = self._waiting, []
@@ -333,8 +344,13 @@ class Plane:
         self._announced = True
         return PortsReady(new, self._pool.left)
 
+    def settle(self) -> None:
+        """Wait until what was recorded is on the disk; the next tick tells of it."""
+        self._recorder.settle()
+
     def close(self) -> None:
-        """Close every socket."""
+        """Close every socket, and write what was recorded."""
+        self._recorder.close()
         for leg in self._legs.values():
             leg.pair.close()
         self._pool.close()
