@@ -156,6 +156,8 @@ class Reader:
             expressions = _expressions(attributes)
         for attribute in expressions:
             self.expressions.append(Expression(attributes[attribute], node, program=False))
+        if name == "metadata":  # what is in it is of any vocabulary (VoiceXML 2.0 6.2.2)
+            return node
         if text := element.text:
             self._add_text(node, text, rule)
         for child in element:
