@@ -46,6 +46,7 @@ from service.operations import Operations
 from service.phones import Phones
 from service.prompts import Prompts
 from service.reception import Reception
+from service.recordings import Recordings
 from service.routing import Destination, NumberAt, PhoneAt, SipAt, parse_destination
 from service.scripts import Scripts
 from service.storage.database import Database
@@ -109,7 +110,10 @@ class House:
             cache_bytes_max=settings.speech.cache_mib * 1024 * 1024,
         )
         self.fetcher = Fetcher(settings.fetch, self._own_page)
-        self.prompts = Prompts(self.folder / "sounds", self.speech, self.fetcher)
+        self.recordings = Recordings(self.folder / "recordings")
+        self.prompts = Prompts(
+            self.folder / "sounds", self.speech, self.fetcher, self.recordings.find
+        )
         self.reception = Reception(self)
         self.sip = SipEndpoint(_sip_settings(settings), self.reception, self.phones)
         self.operations = Operations(self)

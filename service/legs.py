@@ -15,7 +15,15 @@ from pathlib import Path
 
 from media.client import MediaClient
 from media.errors import BadRequest
-from media.messages import DigitReceived, Event, LegClosed, LegInactive, PlayEnded, ProcessDied
+from media.messages import (
+    DigitReceived,
+    Event,
+    LegClosed,
+    LegInactive,
+    PlayEnded,
+    ProcessDied,
+    RecordingEnded,
+)
 from service.limits import TYPED_AHEAD_DIGITS_MAX
 from telephony.errors import SdpError
 from telephony.legs import Leg
@@ -53,6 +61,7 @@ class CallLeg:
         self.end_cause = ""  # why we end it, where we do
         self._plays = itertools.count(1)
         self._playing: tuple[int, asyncio.Future[bool]] | None = None
+        self._recording: asyncio.Future[RecordingEnded] | None = None
         self._changed = asyncio.Event()
         self.answered.add_done_callback(_retrieved)
 
@@ -68,6 +77,11 @@ class CallLeg:
     def play_ended(self, play_id: int, completed: bool) -> None:
         if self._playing and self._playing[0] == play_id and not self._playing[1].done():
             self._playing[1].set_result(completed)
+            self._changed.set()
+
+    def recording_ended(self, event: RecordingEnded) -> None:
+        if self._recording is not None and not self._recording.done():
+            self._recording.set_result(event)
             self._changed.set()
 
     def was_answered(self) -> None:
@@ -167,6 +181,37 @@ class CallLeg:
             self.media.stop(self.media_id)
             self._playing[1].set_result(False)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a recording is under way, or being written."""
+        return self._recording is not None and not self._recording.done()
+
+    def record(
+        self, file: Path, *, max_s: float, timeout_s: float, final_silence_s: float
+    ) -> asyncio.Future[RecordingEnded]:
+        """Record what the party says to a file; the future tells when it is written.
+
+        It ends as `MediaClient.record` says; a leg that ends leaves what was said.
+        """
+        assert not self.is_recorded, "one recording at a time"
+        self._recording = asyncio.get_running_loop().create_future()
+        if self.ended.done():
+            self.recording_ended(RecordingEnded(self.media_id, "stopped", 0, False))
+        else:
+            self.media.record(
+                self.media_id,
+                file,
+                max_s=max_s,
+                timeout_s=timeout_s,
+                final_silence_s=final_silence_s,
+            )
+        return self._recording
+
+    def stop_recording(self) -> None:
+        """End the recording; its future tells when it is written."""
+        if not self.ended.done():
+            self.media.stop_recording(self.media_id)
+
     def hang_up(self, cause: str) -> None:
         """End the leg whatever its state; `ended` tells `cause` when it has."""
         if self.ended.done():
@@ -194,6 +239,7 @@ class Legs:
         self.media = media
         self._by_media: dict[str, CallLeg] = {}
         self._by_sip: dict[str, CallLeg] = {}
+        self._being_written: dict[str, CallLeg] = {}  # ended; what they said is not yet a file
         self._numbers = itertools.count(1)
 
     def __len__(self) -> int:
@@ -217,6 +263,8 @@ class Legs:
 
     def _close(self, leg: CallLeg) -> None:
         self.media.close_leg(leg.media_id)
+        if leg.is_recorded:
+            self._being_written[leg.media_id] = leg
         self._by_media.pop(leg.media_id, None)
         if leg.sip is not None:
             self._by_sip.pop(leg.sip.id, None)
@@ -230,17 +278,28 @@ class Legs:
             case PlayEnded(leg_id=leg_id, play_id=play_id, completed=completed):
                 if leg := self._by_media.get(leg_id):
                     leg.play_ended(play_id, completed)
+            case RecordingEnded(leg_id=leg_id):
+                if leg := self._being_written.pop(leg_id, None) or self._by_media.get(leg_id):
+                    leg.recording_ended(event)
             case LegInactive(leg_id=leg_id, silent_s=silent_s):
                 if leg := self._by_media.get(leg_id):
                     log.warning("no audio from the leg for %.0f s: it is ended", silent_s)
                     leg.hang_up("no_audio")
             case ProcessDied(leg_ids=leg_ids):
                 log.error("the media process died; %d legs are ended", len(leg_ids))
+                self._lose_recordings()
                 for leg_id in leg_ids:
                     if leg := self._by_media.get(leg_id):
                         leg.hang_up("media_failure")
             case LegClosed():
                 pass
+
+    def _lose_recordings(self) -> None:
+        """What was recorded went with the media process."""
+        error = "the media process died"
+        for leg in (*self._by_media.values(), *self._being_written.values()):
+            leg.recording_ended(RecordingEnded(leg.media_id, "failed", 0, False, error))
+        self._being_written.clear()
 
     def hang_up_all(self, cause: str) -> None:
         for leg in list(self._by_media.values()):

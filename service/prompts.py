@@ -8,12 +8,12 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from media.audiofile import to_prompt
 from media.errors import MediaError
-from media.tones import ringback
+from media.tones import beep, ringback
 from service.calls import Call
 from service.fetch import Fetcher
 from service.limits import SOUND_FRESH_S, SOUNDS_REMEMBERED_MAX
@@ -27,13 +27,21 @@ log = logging.getLogger(__name__)
 class Prompts:
     """Makes the files that a leg plays."""
 
-    def __init__(self, folder: Path, synthesizer: Synthesizer, fetcher: Fetcher) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        synthesizer: Synthesizer,
+        fetcher: Fetcher,
+        find_recording: Callable[[str], Path | None],
+    ) -> None:
         self._folder = folder
         self._synthesizer = synthesizer
         self._fetcher = fetcher
+        self._find_recording = find_recording
         self._sounds: OrderedDict[str, tuple[Path, float]] = OrderedDict()  # address -> fresh until
         folder.mkdir(parents=True, exist_ok=True)
         self.ringback = self._keep(ringback())
+        self.beep = self._keep(beep())
 
     def ready(self, prompts: Sequence[Prompt]) -> list[Path] | None:
         """Return the prompts' files where all are at hand, else None."""
@@ -85,6 +93,8 @@ class Prompts:
                 return [file for files in made for file in files]
 
     def _fresh_sound(self, url: str) -> Path | None:
+        if (recording := self._find_recording(url)) is not None:
+            return recording
         found = self._sounds.get(url)
         if found is None or found[1] < asyncio.get_running_loop().time():
             return None

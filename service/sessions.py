@@ -6,15 +6,19 @@ caller's hang-up answers whatever is under way.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from media.messages import RecordingEnded
+from media.timing import SAMPLE_RATE_HZ
 from service.calls import Call
 from service.connect import ConnectOptions, connect
 from service.errors import Refused, Status
 from service.legs import CallLeg
-from vxml_engine.collector import Collected
+from service.recordings import MEDIA_TYPE, MEDIA_TYPES, RecordingsFull, SessionRecordings
+from vxml_engine.collector import Collected, InputCollector
 from vxml_engine.effects import (
     Collect,
     Disconnect,
@@ -30,10 +34,12 @@ from vxml_engine.effects import (
     Played,
     Prompt,
     Record,
+    Recorded,
     Transfer,
     TransferFailed,
     Transferred,
 )
+from vxml_engine.grammar.network import Matcher
 from vxml_engine.session import Connection, Session, SessionResult
 
 if TYPE_CHECKING:
@@ -54,8 +60,11 @@ async def run_script(house: "House", call: Call, leg: CallLeg, start_url: str) -
         documents=house.documents,
     )
     call.note("script_started", url=start_url)
-    driver = _Driver(house, call, leg)
-    result = await driver.drive(session.run())
+    recordings = house.recordings.session()
+    try:
+        result = await _Driver(house, call, leg, recordings).drive(session.run())
+    finally:
+        await recordings.close()
     if result.error:
         call.note(
             "script_error",
@@ -71,10 +80,13 @@ async def run_script(house: "House", call: Call, leg: CallLeg, start_url: str) -
 class _Driver:
     """Performs the effects of one session on one leg."""
 
-    def __init__(self, house: "House", call: Call, leg: CallLeg) -> None:
+    def __init__(
+        self, house: "House", call: Call, leg: CallLeg, recordings: SessionRecordings
+    ) -> None:
         self.house = house
         self.call = call
         self.leg = leg
+        self.recordings = recordings
         self.clock = asyncio.get_running_loop().time
 
     async def drive(self, session: Generator[Effect, Outcome, SessionResult]) -> SessionResult:
@@ -100,7 +112,7 @@ class _Driver:
             case Collect():
                 return await self.collect(effect)
             case Record():
-                return InputFailed("error.unsupported.record", "calls are not recorded here")
+                return await self.record(effect)
             case Transfer():
                 return await self.transfer(effect)
             case Disconnect():
@@ -155,6 +167,93 @@ class _Driver:
         leg.stop_playing()
         self.call.note("input", result=collector.result.kind)
         return collector.result
+
+    async def record(self, effect: Record) -> Outcome:
+        """Play the prompts and the tone, then record (VoiceXML 2.0 2.3.6).
+
+        Keys typed before it began count for nothing. A key during the prompts stops those it
+        may stop, and only keys that match a grammar end the recording before it begins.
+        """
+        kind = effect.media_type.partition(";")[0].strip().lower()
+        if kind not in MEDIA_TYPES:
+            return InputFailed(
+                "error.unsupported.format", f"{kind}: recordings are {MEDIA_TYPE} here"
+            )
+        self.leg.digits.clear()
+        keys = _RecordingKeys(effect, self.clock)
+        await self.introduce(effect, keys)
+        if self.leg.ended.done():
+            return HungUp()
+        if keys.match is not None:
+            return Recorded("", 0.0, 0, keys=keys.match.keys, grammar=keys.match.grammar)
+        try:
+            reference, file = self.recordings.begin()
+        except RecordingsFull as full:
+            return InputFailed("error.noresource", str(full))
+        recording = self.leg.record(
+            file,
+            max_s=effect.max_time_s,
+            timeout_s=effect.settings.timeout_s,
+            final_silence_s=effect.final_silence_s,
+        )
+        await self.listen(recording, keys, dtmf_term=effect.dtmf_term)
+        end = recording.result()
+        self.call.note("recording", ended_by=end.reason, duration_s=end.samples / SAMPLE_RATE_HZ)
+        return self.recorded(reference, end, keys)
+
+    async def introduce(self, effect: Record, keys: "_RecordingKeys") -> None:
+        """Play what comes before a recording, as far as keys let it."""
+        leg = self.leg
+        for _, prompts in _batches(effect.prompts):
+            playing = leg.play(await self.sounds(prompts))
+            while not playing.done():
+                await leg.wait(keys.due)
+                if not prompts[-1].bargein:
+                    leg.digits.clear()  # VoiceXML 2.0 4.1.5: they are discarded
+                if keys.take(leg.digits):
+                    leg.stop_playing()
+        if effect.beep and keys.match is None:
+            playing = leg.play([self.house.prompts.beep])
+            while not playing.done():
+                await leg.wait()
+        keys.stray = ""
+
+    async def listen(
+        self, recording: asyncio.Future[RecordingEnded], keys: "_RecordingKeys", *, dtmf_term: bool
+    ) -> None:
+        """Wait for a recording's end, and bring it about when keys do."""
+        stopped = False
+        while not recording.done():
+            if not stopped:
+                keys.take(self.leg.digits)
+                if not dtmf_term:
+                    keys.stray = ""
+                if keys.match is not None or keys.stray:
+                    stopped = True
+                    self.leg.stop_recording()
+            await self.leg.wait(None if stopped else keys.due)
+
+    def recorded(self, reference: str, end: RecordingEnded, keys: "_RecordingKeys") -> Outcome:
+        """Return what a script is told of a recording's end."""
+        hung_up = self.leg.ended.done()
+        if end.samples == 0:
+            self.recordings.give_up(reference)
+        if hung_up and not end.spoken:
+            return HungUp()
+        if end.reason == "failed":
+            return InputFailed("error.noresource", end.error)
+        if end.reason == "no_input":
+            return InputFailed("noinput")
+        return Recorded(
+            reference if end.samples else "",
+            duration_s=end.samples / SAMPLE_RATE_HZ,
+            size_bytes=self.recordings.keep(reference) if end.samples else 0,
+            term_char=keys.stray,
+            max_time=end.reason == "max_time",
+            hung_up=hung_up,
+            keys=keys.match.keys if keys.match else "",
+            grammar=keys.match.grammar if keys.match else -1,
+        )
 
     async def transfer(self, effect: Transfer) -> Outcome:
         """Connect the caller to where the script leads; tells how it ended, and its seconds."""
@@ -217,6 +316,58 @@ class _EndingKeys:
             case _:
                 self._collector = self._effect.collector()
                 return False
+
+
+class _RecordingKeys:
+    """The keys of the caller during a recording (VoiceXML 2.0 2.3.6, dtmfterm).
+
+    `match` is set by keys that a grammar takes; `stray` is the last key that fits none.
+    """
+
+    def __init__(self, effect: Record, clock: Callable[[], float]) -> None:
+        self._networks = effect.networks
+        self._settings = effect.settings
+        self._clock = clock
+        self.match: Collected | None = None
+        self.stray = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._collector = InputCollector(self._networks, self._settings, ())
+        self._matchers = [Matcher(network) for network in self._networks]
+        self._last = ""
+
+    @property
+    def due(self) -> float | None:
+        """When `take` must be called though no key has come; None while keys decide alone."""
+        return None if self.match else self._collector.get_timer()
+
+    def take(self, digits: deque[str]) -> bool:
+        """Take the keys that have come, and the time; tells whether there were keys."""
+        pressed = False
+        while digits and self.match is None:
+            pressed = True
+            self._press(digits.popleft())
+        if self.match is None and self._last:
+            self._collector.handle_timer(self._clock())
+            self._judge()
+        return pressed
+
+    def _press(self, key: str) -> None:
+        self._last = key
+        self._collector.digit(key, self._clock())
+        for matcher in self._matchers:
+            matcher.feed(key)
+        self._judge()
+
+    def _judge(self) -> None:
+        """See whether a grammar has taken the keys so far, or none can any more."""
+        result = self._collector.result
+        if result is not None and result.kind == "match":
+            self.match = result
+        elif result is not None or not any(matcher.possible for matcher in self._matchers):
+            self.stray = self._last
+            self._begin()
 
 
 def _batches(prompts: Sequence[Prompt]) -> list[tuple[int, Sequence[Prompt]]]:
