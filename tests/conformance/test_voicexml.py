@@ -13,15 +13,18 @@ from tests.kit.conversation import Conversation
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("voicexml2*/**/*.toml"))
-FIELDS = {"clause", "says", "documents", "conversation", "variables"}
+FIELDS = {"clause", "says", "documents", "conversation"}
+OPTIONS = {"variables", "encodings", "answers", "shows"}
+"""Fields that only some have; each is an argument of ``Conversation``."""
 
 
 @pytest.mark.parametrize("file", FILES, ids=[f"{file.parent.name}/{file.stem}" for file in FILES])
 def test_clause(file: Path) -> None:
     case = tomllib.loads(file.read_text(encoding="utf-8"))
-    assert FIELDS >= case.keys() >= FIELDS - {"variables"}, f"fields of {file.name}"
+    assert FIELDS | OPTIONS >= case.keys() >= FIELDS, f"fields of {file.name}"
     expected = "\n".join(line.strip() for line in case["conversation"].strip().splitlines())
-    conversation = Conversation(case["documents"], expected, variables=case.get("variables"))
+    options = {name: case[name] for name in OPTIONS & case.keys()}
+    conversation = Conversation(case["documents"], expected, **options)
     conversation.run()
     assert conversation.transcript == expected, f"{case['clause']}: {case['says']}"
 
