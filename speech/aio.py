@@ -18,11 +18,13 @@ from speech.errors import (
     AudioTooLong,
     NotRunning,
     QueueFull,
+    SpeechRefused,
     SynthesisFailed,
     SynthesisTimeout,
-    UnsupportedLanguage,
 )
-from speech.prepare import prepare
+from speech.markers import read_spoken
+from speech.prepare import Prepared, check_characters, prepare
+from speech.synthesizer import Spoken
 from speech.voices import best_voices, choose_voice
 
 _HOUSE = Path(__file__).resolve().parent.parent
@@ -207,11 +209,12 @@ class EspeakSynthesizer:
     def cached(self, ssml: str, *, language: str) -> Path | None:
         """The file that says ``ssml`` where it was spoken before; no waiting, no process.
 
-        None for a language without a voice too: `speak` tells why.
+        None for a language without a voice and broken text too: `speak` tells why.
         """
         try:
+            check_characters(ssml)
             voice = choose_voice(language, self._voices)
-        except UnsupportedLanguage:
+        except SpeechRefused:
             return None
         return self._cache.find(content_key(self._engine, voice, language, ssml))
 
@@ -223,6 +226,7 @@ class EspeakSynthesizer:
         """
         if not self._running:
             raise NotRunning
+        check_characters(ssml)
         voice = choose_voice(language, self._voices)
         key = content_key(self._engine, voice, language, ssml)
         found = self._cache.find(key)
@@ -230,10 +234,10 @@ class EspeakSynthesizer:
             return found
         task = self._speaking.get(key)
         if task is None:
-            document = prepare(ssml, language)
+            prepared = prepare(ssml, language, self._voices)
             if len(self._speaking) >= self._processes + limits.QUEUE_REQUESTS_MAX:
                 raise QueueFull
-            task = asyncio.create_task(self._synthesize(key, document, voice))
+            task = asyncio.create_task(self._synthesize(key, prepared, voice))
             self._speaking[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         # Shielded: a caller who hangs up must not silence another who waits for the same text.
@@ -245,6 +249,22 @@ class EspeakSynthesizer:
                 raise NotRunning from None  # it was `close` that ended the task
             raise
 
+    def cached_spoken(self, ssml: str, *, language: str) -> Spoken | None:
+        """As `cached`, with its marks; None too where the file is not as it was written."""
+        path = self.cached(ssml, language=language)
+        try:
+            return None if path is None else read_spoken(path)
+        except (OSError, ValueError):
+            return None
+
+    async def spoken(self, ssml: str, *, language: str) -> Spoken:
+        """As `speak`, with the marks (VoiceXML 2.1 4), the length and the warnings."""
+        path = await self.speak(ssml, language=language)
+        try:
+            return read_spoken(path)
+        except (OSError, ValueError) as error:
+            raise SynthesisFailed(f"the audio cannot be read again: {error}") from error
+
     def _forget(self, key: str, task: asyncio.Task[Path]) -> None:
         self._speaking.pop(key, None)
         if not task.cancelled():
@@ -254,10 +274,10 @@ class EspeakSynthesizer:
         self._engine = ready.engine
         self._voices = best_voices(ready.voices)
 
-    async def _synthesize(self, key: str, document: str, voice: str) -> Path:
+    async def _synthesize(self, key: str, prepared: Prepared, voice: str) -> Path:
         try:
             async with self._slots:  # first come, first served
-                answer, draft = await self._ask(key, document, voice)
+                answer, draft = await self._ask(key, prepared, voice)
             match answer:
                 case wire.Spoken():
                     return self._cache.keep(key, draft)
@@ -270,17 +290,25 @@ class EspeakSynthesizer:
             raise SynthesisFailed(f"the audio cannot be kept: {error}") from error
 
     async def _ask(
-        self, key: str, document: str, voice: str
+        self, key: str, prepared: Prepared, voice: str
     ) -> tuple[wire.Spoken | wire.Failed, Path]:
         """One process's answer, and where it wrote; a second process where the first died."""
         for attempt in (1, 2):
             number = next(self._numbers)
             draft = self._cache.draft(key, number)
+            request = wire.Speak(
+                number,
+                prepared.document,
+                voice,
+                str(draft),
+                prepared.marks,
+                prepared.warnings,
+            )
             process = await self._process()
             self._working.add(process)
             try:
                 async with asyncio.timeout(self._request_seconds_max):
-                    answer = await process.exchange(wire.Speak(number, document, voice, str(draft)))
+                    answer = await process.exchange(request)
             except BaseException as error:
                 # Cancelled too: an answer still to come would be taken for the next one's.
                 await process.kill()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from speech import limits
 
-PREPARATION = "1"
+PREPARATION = "2"
 """Goes into every key; counts up when the same text would be prepared or stored differently."""
 
 

@@ -7,18 +7,23 @@ whose licence (GPLv3) stays on this side of the pipe.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import os
 import signal
 import sys
 import wave
+from pathlib import Path
 from typing import BinaryIO
 
 import espeakng_loader
 import numpy as np
 import soxr
+from lxml import etree
 
 from speech import limits, wire
+from speech.markers import append_notes
+from speech.prosody import RATE_FACTORS
 
 # speak_lib.h's constants, under its own names.
 AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -26,10 +31,14 @@ INITIALIZE_DONT_EXIT = 0x8000
 POS_CHARACTER = 1
 CHARS_UTF8 = 1
 SSML = 0x10
+PHONEMES = 0x100
+EVENT_LIST_TERMINATED = 0
+EVENT_MARK = 3
 
 RATE_HZ = 8000
 BUFFER_MS = 200
 PEAK_MAX = 29_204  # -1 dBFS: resampling may overshoot, and G.711 clips just below full scale
+SILENCE_LEVEL = 30  # a sample quieter than this is a pause
 SILENCE_SAMPLES = 160  # a text without words still is a file that can be played
 
 
@@ -47,7 +56,21 @@ class _VoiceRecord(ctypes.Structure):
     )
 
 
-_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position_ms", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+    )
+
+
+_Events = ctypes.POINTER(_Event)
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, _Events)
 
 
 class AudioLimit(Exception):
@@ -72,6 +95,7 @@ class Engine:
         self._audio = bytearray()
         self._audio_bytes_max = limits.AUDIO_SECONDS_MAX * rate * 2
         self._too_long = False
+        self._marks: list[tuple[int, int]] = []
         self._callback = _SYNTH_CALLBACK(self._take)  # kept: the library holds only a pointer
         library.espeak_SetSynthCallback(self._callback)
         self.version = f"espeak-ng {library.espeak_Info(None).decode()}"
@@ -92,30 +116,75 @@ class Engine:
             index += 1
         return tuple(found)
 
-    def speak(self, ssml: str, voice: str) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-        """Samples at RATE_HZ of an SSML document, peak at most PEAK_MAX, at least 20 ms.
+    def speak(
+        self, ssml: str, voice: str
+    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], tuple[tuple[int, int], ...]]:
+        """Samples at RATE_HZ of an SSML document, and its marks: number and milliseconds.
 
-        Raises AudioLimit over AUDIO_SECONDS_MAX, RuntimeError when the engine refuses.
+        Peak at most PEAK_MAX, at least 20 ms. Prosody with a duration (milliseconds) is
+        fitted to it. Raises AudioLimit over AUDIO_SECONDS_MAX, RuntimeError when the engine
+        refuses.
         """
+        if " duration=" in ssml:
+            ssml = self._fitted(ssml, voice)
+        samples = self._synthesize(ssml, voice)
+        return _to_telephone(samples, self._rate_hz), tuple(self._marks)
+
+    def _synthesize(self, ssml: str, voice: str) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
         self._audio.clear()
+        self._marks.clear()
         self._too_long = False
         status = self._library.espeak_SetVoiceByName(voice.encode())
         if status:
             raise RuntimeError(f"espeak-ng has no voice {voice!r} (status {status})")
         text = ssml.encode() + b"\0"
+        flags = CHARS_UTF8 | SSML | PHONEMES
         status = self._library.espeak_Synth(
-            text, ctypes.c_size_t(len(text)), 0, POS_CHARACTER, 0, CHARS_UTF8 | SSML, None, None
+            text, ctypes.c_size_t(len(text)), 0, POS_CHARACTER, 0, flags, None, None
         )
         if self._too_long:
             raise AudioLimit
         if status:
             raise RuntimeError(f"espeak-ng refused the text (status {status})")
-        return _to_telephone(np.frombuffer(bytes(self._audio), np.int16), self._rate_hz)
+        return np.frombuffer(bytes(self._audio), np.int16)
 
-    def _take(self, samples: int | None, count: int, _events: int | None) -> int:
-        """The library's callback: keeps ``count`` samples; 1 stops the synthesis."""
+    def _fitted(self, ssml: str, voice: str) -> str:
+        """The document with rates in place of durations: each part is spoken once to measure it.
+
+        A rate has its bounds: a duration beyond them is approached (SSML 1.0 2.2.4 allows it).
+        """
+        root = etree.fromstring(ssml, etree.XMLParser(huge_tree=True))
+        for element in list(root.iter("prosody"))[::-1]:
+            wanted = element.get("duration")
+            if wanted is None:
+                continue
+            del element.attrib["duration"]
+            alone = copy.deepcopy(element)
+            alone.tail = None
+            for around in element.iterancestors():
+                shell = copy.copy(around)
+                del shell[:]
+                shell.text = shell.tail = None
+                shell.append(alone)
+                alone = shell
+            samples = self._synthesize(etree.tostring(alone, encoding="unicode"), voice)
+            loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > SILENCE_LEVEL)
+            if loud.size:
+                natural_ms = int(loud[-1] - loud[0]) * 1000 / self._rate_hz
+                factor = min(max(natural_ms / int(wanted), RATE_FACTORS[0]), RATE_FACTORS[1])
+                element.set("rate", f"{round(100 * factor)}%")
+        return etree.tostring(root, encoding="unicode")
+
+    def _take(self, samples: int | None, count: int, events: ctypes._Pointer[_Event]) -> int:
+        """The library's callback: keeps ``count`` samples and marks; 1 stops the synthesis."""
         if samples and count:
             self._audio += ctypes.string_at(samples, count * 2)
+        index = 0
+        while events and events[index].type != EVENT_LIST_TERMINATED:
+            event = events[index]
+            if event.type == EVENT_MARK and event.name:
+                self._marks.append((int(event.name), event.audio_position_ms))
+            index += 1
         self._too_long = len(self._audio) > self._audio_bytes_max
         return int(self._too_long)
 
@@ -136,17 +205,38 @@ def _to_telephone(
 
 def _answer(engine: Engine, request: wire.Speak) -> wire.Spoken | wire.Failed:
     try:
-        samples = engine.speak(request.ssml, request.voice)
+        samples, reached = engine.speak(request.ssml, request.voice)
         with wave.open(request.path, "wb") as audio:
             audio.setnchannels(1)
             audio.setsampwidth(2)
             audio.setframerate(RATE_HZ)
             audio.writeframes(samples.astype("<i2").tobytes())
+        append_notes(Path(request.path), _named(request.marks, reached, samples), request.warnings)
     except AudioLimit:
         return wire.Failed(request.number, "the audio is over its limit", too_long=True)
     except (RuntimeError, OSError) as error:
         return wire.Failed(request.number, str(error))
     return wire.Spoken(request.number, os.stat(request.path).st_size)
+
+
+def _named(
+    names: tuple[str, ...],
+    reached: tuple[tuple[int, int], ...],
+    samples: np.ndarray[tuple[int], np.dtype[np.int16]],
+) -> tuple[tuple[str, int], ...]:
+    """Every mark with its place in milliseconds, ascending.
+
+    The engine tells about a hundred marks of a clause; one that it leaves out is where the
+    one before it is.
+    """
+    end_ms = samples.size * 1000 // RATE_HZ
+    places = dict(reached)
+    placed: list[tuple[str, int]] = []
+    before = 0
+    for number, name in enumerate(names):
+        before = min(max(before, places.get(number, before)), end_ms)
+        placed.append((name, before))
+    return tuple(placed)
 
 
 def _send(output: BinaryIO, message: wire.Answer) -> None:

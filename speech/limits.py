@@ -31,3 +31,15 @@ FRAME_BYTES_MAX = 262_144
 
 CACHE_BYTES_MAX = 512 * 1024 * 1024
 """All cached audio, unless configured otherwise."""
+
+MARKS_MAX = 1000
+"""Marks in one text."""
+
+WARNINGS_MAX = 20
+"""Warnings kept of one text."""
+
+WARNING_CHARS_MAX = 300
+"""Characters of one warning."""
+
+DURATIONS_MAX = 8
+"""Elements of one text that are fitted to a duration, each spoken once more to measure it."""

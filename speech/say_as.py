@@ -85,7 +85,7 @@ def to_words(text: str, kind: str, form: str, language: str) -> str | None:
     """
     kind = kind.strip().lower()
     builtin = kind.startswith("vxml:")
-    speak = _KINDS.get(kind.removeprefix("vxml:"))
+    speak = KINDS.get(kind.removeprefix("vxml:"))
     if speak is None:
         return None
     tag = language.replace("_", "-").lower().partition("-")[0]
@@ -296,7 +296,7 @@ def _currency(text: str, _form: str, tag: str) -> str | None:
     return f"{words.minus} {spoken}" if amount < 0 else spoken
 
 
-_KINDS: dict[str, Callable[[str, str, str], str | None]] = {
+KINDS: dict[str, Callable[[str, str, str], str | None]] = {
     "boolean": _boolean,
     "cardinal": _cardinal,
     "currency": _currency,

@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A ``<mark>``: its name, and where in the audio it is reached."""
+
+    name: str
+    offset_ms: int
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A spoken text: its file, its marks in the order they are reached, and its length.
+
+    ``warnings`` tell what in the text could not be followed (an unknown value, a language
+    without a voice inside the text), one sentence each.
+    """
+
+    file: Path
+    marks: tuple[Mark, ...]
+    duration_ms: int
+    warnings: tuple[str, ...]
 
 
 class Synthesizer(Protocol):

@@ -30,12 +30,18 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Speak(msgspec.Struct, frozen=True, tag=True):
-    """Speak a whole SSML document with a voice into a new file at ``path``."""
+    """Speak a whole SSML document with a voice into a new file at ``path``.
+
+    ``marks`` are the names of the document's marks, which it calls 0, 1 and so on;
+    ``warnings`` are kept in the file.
+    """
 
     number: int
     ssml: str
     voice: str
     path: str
+    marks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Spoken(msgspec.Struct, frozen=True, tag=True):

@@ -113,10 +113,10 @@ def test_words_take_the_place_of_the_element() -> None:
         'On <say-as interpret-as="vxml:date">20261124</say-as>, <emphasis>come'
         '<say-as interpret-as="digits">12</say-as></emphasis>!',
         "en-US",
-    )
+    ).document
     assert document == (
         '<speak xml:lang="en-US">On November twenty-fourth, twenty twenty-six, '
-        "<emphasis>comeone two</emphasis>!</speak>"
+        '<emphasis level="moderate">comeone two</emphasis>!</speak>'
     )
 
 
@@ -126,14 +126,14 @@ def test_the_nearest_language_decides_the_words() -> None:
         '<say-as xml:lang="fr" interpret-as="digits">2</say-as>'
         '<say-as interpret-as="digits">3</say-as>',
         "en",
-    )
+    ).document
     assert '<s xml:lang="fr">un</s>' in document
     assert '<voice xml:lang="fr">deux</voice>three' in document
 
 
 def test_an_unknown_kind_is_left_to_the_engine() -> None:
     inside = '<say-as interpret-as="characters">abc</say-as> &amp; &lt;'
-    assert prepare(inside, "en") == f'<speak xml:lang="en">{inside}</speak>'
+    assert prepare(inside, "en").document == f'<speak xml:lang="en">{inside}</speak>'
 
 
 def test_broken_markup_is_refused_with_its_place() -> None:
