@@ -99,5 +99,5 @@ def _abnf_text(body: bytes) -> str | None:
     told = re.match(r"\S+\s+[\d.]+\s+([\w-]+)", start.lstrip("\ufeff\u00ef\u00bb\u00bf \t\r\n"))
     try:
         return body.decode(told[1] if told else "utf-8-sig").removeprefix("\ufeff")
-    except (LookupError, UnicodeDecodeError) as error:
+    except (LookupError, UnicodeError) as error:
         raise GrammarError(f"the grammar's encoding: {error}") from None

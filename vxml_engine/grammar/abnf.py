@@ -15,20 +15,21 @@ from vxml_engine.vocabulary import XML_NAMESPACE
 
 _HEADER: Final = re.compile(r"\s*#ABNF\s+(?P<version>\d+\.\d+)(?:\s+[^\s;]+)?\s*;")
 _LEXEME: Final = re.compile(
-    r"""(?P<space>\s+|/\*.*?\*/|//[^\n]*)
-    |(?P<long>\{!\{(?P<long_tag>.*?)\}!\})
-    |(?P<tag>\{(?P<short_tag>[^}]*)\})
+    r"""(?P<space>\s+|/\*.*?\*/|//[^\r\n]*)
+    |(?P<tag>\{!\{(?P<long_tag>.*?)\}!\}|\{(?P<short_tag>[^}]*)\})
     |(?P<quoted>"(?P<in_double>[^"]*)"|'(?P<in_single>[^']*)')
     |(?P<weight>/\s*(?:\d+\.?\d*|\.\d+)\s*/)
     |(?P<repeat><\s*\d+\s*(?:-\s*\d*\s*)?(?:/\s*[\d.]+\s*/)?\s*>)
     |(?P<external>\$<[^>\s]*>)
     |(?P<address><[^>\s]*>)
+    |(?P<type>~<[^>\s]*>)
     |(?P<rule>\$[^\s;=|()\[\]<>{}/!"'$*+,]+)
     |(?P<language>![A-Za-z][\w-]*)
     |(?P<sign>[;=|()\[\]])
     |(?P<word>[^\s;=|()\[\]<>{}/!"$*+,]+|[*+,])""",
     re.VERBOSE | re.DOTALL,
 )
+_NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPECIAL: Final = frozenset({"$NULL", "$VOID", "$GARBAGE"})
 
 
@@ -54,9 +55,11 @@ class _Parser:
 
     def __init__(self, text: str, line: int) -> None:
         self._text = text.removeprefix("\ufeff")
-        self._first_line = line
+        self._line = line
+        self._counted = 0
         self._at = 0
         self._depth = 0
+        self._mode = "voice"
         self._kind = "end"
         self._match: re.Match[str] | None = None
 
@@ -74,7 +77,7 @@ class _Parser:
             self._match = _LEXEME.match(self._text, self._at)
             if self._match is None:
                 raise self._error(f"'{self._text[self._at]}' cannot stand here")
-            self._kind = next(k for k in _KINDS if self._match[k] is not None)
+            self._kind = self._match.lastgroup or ""
             if self._kind != "space":
                 return
 
@@ -91,15 +94,19 @@ class _Parser:
             raise self._error(f"expected '{sign}', found {found}")
         self._next()
 
-    def _line(self) -> int:
-        return self._first_line + self._text.count("\n", 0, self._at)
+    def _count_lines(self) -> int:
+        """The line of the lexeme."""
+        self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line
 
     def _error(self, message: str) -> GrammarError:
-        return GrammarError(f"ABNF, line {self._line()}: {message}", self._line())
+        line = self._count_lines()
+        return GrammarError(f"ABNF, line {line}: {message}", line)
 
     def _element(self, parent: etree._Element, name: str, **attributes: str) -> etree._Element:
         element = etree.SubElement(parent, name, attributes)
-        set_source_line(element, min(self._line(), 65_535))
+        set_source_line(element, min(self._count_lines(), 65_535))
         return element
 
     def _take(self) -> str:
@@ -120,17 +127,24 @@ class _Parser:
     # The grammar
 
     def parse(self) -> etree._Element:
+        if (strange := _NOT_IN_XML.search(self._text)) is not None:
+            self._at = strange.start()
+            raise self._error(f"the character U+{ord(strange[0]):04X} cannot stand in a grammar")
         header = _HEADER.match(self._text)
         if header is None:
             raise self._error("the grammar does not begin with '#ABNF 1.0;'")
         grammar = etree.Element("grammar", {"version": header["version"]})
         self._at = header.end()
         self._next()
-        while self._kind == "word" and self._lexeme not in ("public", "private"):
-            self._declaration(grammar)
-        while self._kind == "tag" or self._kind == "long":
-            self._tag(grammar)
-            self._expect(";")
+        while self._kind == "tag" or (
+            self._kind == "word" and self._lexeme not in ("public", "private")
+        ):
+            if self._kind == "tag":
+                self._tag(grammar)
+                self._expect(";")
+            else:
+                self._declaration(grammar)
+        self._mode = grammar.get("mode", "voice")
         while self._kind != "end":
             self._rule(grammar)
         return grammar
@@ -139,19 +153,20 @@ class _Parser:
         """One of the declarations before the rules (SRGS 1.0 4)."""
         match self._take():
             case "language":
-                grammar.set(f"{{{XML_NAMESPACE}}}lang", self._take())
+                self._declare(grammar, f"{{{XML_NAMESPACE}}}lang", self._word("a language"))
             case "mode":
-                grammar.set("mode", self._take())
+                self._declare(grammar, "mode", self._word("voice or dtmf"))
             case "root":
                 if self._kind != "rule":
                     raise self._error("root needs the name of a rule")
-                grammar.set("root", self._take()[1:])
+                self._declare(grammar, "root", self._take()[1:])
             case "tag-format":
-                grammar.set("tag-format", self._address())
+                self._declare(grammar, "tag-format", self._address())
             case "base":
-                grammar.set(f"{{{XML_NAMESPACE}}}base", self._address())
+                self._declare(grammar, f"{{{XML_NAMESPACE}}}base", self._address())
             case "lexicon":
                 self._element(grammar, "lexicon", uri=self._address())
+                self._media_type()
             case "meta" | "http-equiv" as kind:
                 name = self._text_of_quote()
                 self._expect("is")
@@ -160,6 +175,16 @@ class _Parser:
             case other:
                 raise self._error(f"'{other}' is no declaration")
         self._expect(";")
+
+    def _declare(self, grammar: etree._Element, key: str, value: str) -> None:
+        if key in grammar.attrib:
+            raise self._error(f"{etree.QName(key).localname} is declared twice")
+        grammar.set(key, value)
+
+    def _word(self, expected: str) -> str:
+        if self._kind != "word":
+            raise self._error(f"expected {expected}, found '{self._lexeme}'")
+        return self._take()
 
     def _address(self) -> str:
         if self._kind != "address":
@@ -186,16 +211,21 @@ class _Parser:
             raise self._error(
                 f"parentheses nest deeper than {GRAMMAR_PARENTHESES_MAX} (GRAMMAR_PARENTHESES_MAX)"
             )
-        one_of = self._element(parent, "one-of")
-        while True:
-            item = self._element(one_of, "item")
-            if self._kind == "weight":
-                item.set("weight", self._take().strip("/ \t\r\n"))
-            self._sequence(item)
-            if not self._is("|"):
-                break
-            self._next()
+        first = self._alternative(parent)
+        if self._is("|") or first.attrib:
+            one_of = self._element(parent, "one-of")
+            one_of.append(first)
+            while self._is("|"):
+                self._next()
+                self._alternative(one_of)
         self._depth -= 1
+
+    def _alternative(self, parent: etree._Element) -> etree._Element:
+        item = self._element(parent, "item")
+        if self._kind == "weight":
+            item.set("weight", self._take().strip("/ \t\r\n"))
+        self._sequence(item)
+        return item
 
     def _sequence(self, parent: etree._Element) -> None:
         if self._kind == "end" or (self._kind == "sign" and self._lexeme in "|)];="):
@@ -204,38 +234,57 @@ class _Parser:
             self._unit(parent)
 
     def _unit(self, parent: etree._Element) -> None:
-        """One expansion with its repeat and its language."""
-        if self._kind in ("tag", "long"):
-            self._tag(parent)
-            return
-        item = self._element(parent, "item")
+        """One expansion with its language and its repeat."""
+        self._expansion(parent)
+        if self._kind in ("language", "repeat"):
+            item = self._element(parent, "item")
+            if (expansion := item.getprevious()) is not None:
+                item.append(expansion)
+            self._suffixes(item)
+
+    def _expansion(self, parent: etree._Element) -> None:
         match self._kind:
+            case "tag":
+                self._tag(parent)
             case "word":
-                self._element(item, "token").text = self._take()
+                self._check_reserved()
+                self._element(parent, "token").text = self._take()
             case "quoted":
-                self._element(item, "token").text = self._text_of_quote()
+                self._element(parent, "token").text = self._text_of_quote()
             case "rule":
                 name = self._take()
                 if name in _SPECIAL:
-                    self._element(item, "ruleref", special=name[1:])
+                    self._element(parent, "ruleref", special=name[1:])
                 else:
-                    self._element(item, "ruleref", uri=f"#{name[1:]}")
+                    self._element(parent, "ruleref", uri=f"#{name[1:]}")
             case "external":
-                self._element(item, "ruleref", uri=self._take()[2:-1])
+                self._element(parent, "ruleref", uri=self._take()[2:-1])
                 self._media_type()
             case "sign" if self._lexeme in "([":
-                self._group(item)
+                self._group(parent)
             case _:
                 raise self._error(f"'{self._lexeme}' cannot stand here")
-        self._suffixes(item)
+
+    def _suffixes(self, item: etree._Element) -> None:
+        if self._kind == "language":
+            item.set(f"{{{XML_NAMESPACE}}}lang", self._take()[1:])
+        if self._kind == "repeat":
+            self._repeat(item)
+
+    def _check_reserved(self) -> None:
+        """Signs of other grammar languages; ``*`` is a key, too (SRGS 1.0 2.5)."""
+        if self._lexeme == "+" or (self._lexeme == "*" and self._mode != "dtmf"):
+            instead = "<1->" if self._lexeme == "+" else "<0->"
+            raise self._error(f"'{self._lexeme}' is reserved; a repeat is written {instead}")
 
     def _media_type(self) -> None:
-        """What follows a reference in ``<`` and ``>``: of what type the other grammar is."""
-        if self._kind == "address":
+        """What may follow an address: of what type the document there is."""
+        if self._kind == "type":
             self._next()
 
-    def _group(self, item: etree._Element) -> None:
+    def _group(self, parent: etree._Element) -> None:
         optional = self._is("[")
+        item = self._element(parent, "item")
         self._next()
         if self._is(")") and not optional:
             self._next()
@@ -245,37 +294,18 @@ class _Parser:
             item.set("repeat", "0-1")
         self._expect("]" if optional else ")")
 
-    def _suffixes(self, item: etree._Element) -> None:
-        while self._kind in ("repeat", "language"):
-            if self._kind == "language":
-                item.set(f"{{{XML_NAMESPACE}}}lang", self._take()[1:])
-                continue
-            if item.get("repeat") is not None:
-                raise self._error("a repeat is repeated: put parentheses around the inner one")
-            written = "".join(self._take()[1:-1].split())
-            times, _, probability = written.partition("/")
-            item.set("repeat", times)
-            if probability:
-                item.set("repeat-prob", probability.rstrip("/"))
+    def _repeat(self, item: etree._Element) -> None:
+        written = "".join(self._take()[1:-1].split())
+        times, _, probability = written.partition("/")
+        item.set("repeat", times)
+        if probability:
+            item.set("repeat-prob", probability.rstrip("/"))
+        if self._kind == "repeat":
+            raise self._error("a repeat is repeated: put parentheses around the inner one")
 
     def _tag(self, parent: etree._Element) -> None:
         assert self._match is not None
-        text = self._match["long_tag"] if self._kind == "long" else self._match["short_tag"]
+        text = self._match["long_tag"]
+        text = self._match["short_tag"] if text is None else text
         self._next()
         self._element(parent, "tag").text = text
-
-
-_KINDS: Final = (
-    "space",
-    "long",
-    "tag",
-    "quoted",
-    "weight",
-    "repeat",
-    "external",
-    "address",
-    "rule",
-    "language",
-    "sign",
-    "word",
-)

@@ -1,20 +1,38 @@
 """Semantic interpretation of a match (SISR 1.0): literals, and tags as ECMAScript.
 
-A match with scripts in it is turned into one ECMAScript expression, which the session evaluates
-under its own limits, apart from its variables.
+A match is turned into one ECMAScript expression, which the session evaluates under its own
+limits, apart from its variables.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
-from vxml_engine.grammar.network import Mode, Network, Step
+from vxml_engine.grammar.network import Mode, Network, Step, TagFormat
 
-_RULE = (
-    "var out={},latest$,text$='',rules={latest:function(){return latest$.value}},"
-    "meta={current:function(){return {text:text$,score:1}},"
-    "latest:function(){return {text:latest$.text,score:1}}};"
-)
-"""What a rule's tags find (SISR 1.0 3.3): its own value, those of the rules it refers to."""
+_USE: Final = """
+function use$(space) {
+  var text = '', latest, last = {text: '', score: 1};
+  var rules = {latest: function () { return latest }};
+  var meta = {current: function () { return {text: text, score: 1} },
+              latest: function () { return last }};
+  function add(more) { if (more) text += (text && space) + more }
+  return {
+    rules: rules, meta: meta, add: add,
+    refer: function (name, result) {
+      rules[name] = latest = result.value;
+      meta[name] = last = {text: result.text, score: 1};
+      add(result.text)
+    },
+    leave: function (value) { return {value: value, text: text} },
+    latest: function () { return {value: latest, text: text} },
+    matched: function () { return {value: text, text: text} }
+  }
+}
+"""
+"""What the tags of one use of a rule find: the values and texts of the rules it refers to, and its
+own text so far (SISR 1.0 3.3)."""
 
 
 def utterance(network: Network, steps: tuple[Step, ...]) -> str:
@@ -30,22 +48,24 @@ def interpretation_source(network: Network, steps: tuple[Step, ...]) -> str:
     """An ECMAScript expression whose value is the interpretation of the match.
 
     A rule without tags has the value of the last rule it refers to, else its text
-    (SISR 1.0 3.2.2); a literal tag is a string (SISR 1.0 5).
+    (SISR 1.0 5); a literal tag is a string (SISR 1.0 3.1).  A grammar that names no tag format
+    and where no tag was met means the text itself.
     """
-    if not any(step.kind == "tag" for step in steps):
+    tagged = any(step.kind == "tag" for step in steps)
+    if not tagged and network.rules[network.root].tag_format == "draft":
         return json.dumps(utterance(network, steps))
     used = sorted({network.rules[s.text].grammar for s in steps if s.kind == "enter"})
-    lines = ["(function(){var call$=[],in$=[];"]
-    # The rules of one grammar share what its header declares (SISR 1.0 3.2.1).
+    lines = [f"(function(){{var call$=[],in$=[];{_USE}"]
+    # The rules of one grammar share what its header declares (SISR 1.0 4.2).
     lines += [
         f"in$[{number}]=(function(){{{network.headers[number]}\n;"
         "return function(){return eval(arguments[0])}})();"
         for number in used
         if network.headers[number]
     ]
-    for number, (rule, body) in enumerate(_applications(network, steps)):
-        function = f"(function(){{{body}}})"
-        grammar = network.rules[rule].grammar
+    for number, application in enumerate(_applications(network, steps)):
+        function = application.function(json.dumps(_between(network.mode)))
+        grammar = network.rules[application.rule].grammar
         if network.headers[grammar]:
             function = f"in$[{grammar}]({json.dumps(function)})"
         lines.append(f"call$[{number}]={function};")
@@ -53,45 +73,56 @@ def interpretation_source(network: Network, steps: tuple[Step, ...]) -> str:
     return "".join(lines)
 
 
-def _applications(network: Network, steps: tuple[Step, ...]) -> list[tuple[str, str]]:
-    """Each use of a rule in the match, in order of entering: the rule and its function's body."""
-    bodies: list[tuple[str, str]] = []
-    remaining = iter(steps)
-    first = next(remaining)
-    assert first.kind == "enter"
-    _apply(network, first.text, remaining, bodies)
-    return bodies
+@dataclass(slots=True)
+class _Application:
+    """A use of a rule in a match: the statements its steps amount to."""
+
+    rule: str
+    tag_format: TagFormat
+    lines: list[str] = field(default_factory=list)
+    tagged: bool = False
+    referred: bool = False
+
+    def tag(self, text: str) -> None:
+        """A tag: a literal, or a script of its own."""
+        self.tagged = True
+        literal = self.tag_format == "literals"
+        self.lines.append(f"out={json.dumps(text)};" if literal else f"{text}\n;")
+
+    def refer(self, name: str, number: int) -> None:
+        """A reference to the rule ``name``, whose application has this number."""
+        self.referred = True
+        self.lines.append(f"u$.refer({json.dumps(name)},call$[{number}]());")
+
+    def function(self, space: str) -> str:
+        """The function whose call gives the rule's value and text."""
+        begin = f"var u$=use$({space}),rules=u$.rules,meta=u$.meta,out={{}};"
+        end = "return u$.matched()"
+        if self.tagged:
+            end = "return u$.leave(out)"
+        elif self.referred:
+            end = "return u$.latest()"
+        if self.tag_format == "draft":
+            begin, end = f"{begin}var $=out,first$=out;", f"if($!==first$)out=$;{end}"
+        return f"(function(){{{begin}{''.join(self.lines)}{end}}})"
 
 
-def _apply(
-    network: Network, key: str, steps: Iterator[Step], bodies: list[tuple[str, str]]
-) -> None:
-    """Add the body for the rule ``key``, whose steps are next, and for those it refers to."""
-    rule = network.rules[key]
-    number = len(bodies)
-    bodies.append((key, ""))
-    lines = [_RULE]
-    if rule.tag_format == "draft":
-        lines.append("var $=out,first$=out;")
-    space = json.dumps(_between(network.mode))
-    tagged = referred = False
-    while (step := next(steps)).kind != "leave":
+def _applications(network: Network, steps: Sequence[Step]) -> list[_Application]:
+    """Each use of a rule in the match, in order of entering."""
+    found: list[_Application] = []
+    inside: list[_Application] = []
+    for step in steps:
         match step.kind:
+            case "enter":
+                rule = network.rules[step.text]
+                if inside:
+                    inside[-1].refer(rule.name, len(found))
+                inside.append(_Application(step.text, rule.tag_format))
+                found.append(inside[-1])
+            case "leave":
+                inside.pop()
             case "token":
-                lines.append(f"text$+=(text$&&{space})+{json.dumps(step.text)};")
+                inside[-1].lines.append(f"u$.add({json.dumps(step.text)});")
             case "tag":
-                tagged = True
-                literal = rule.tag_format == "literals"
-                lines.append(f"out={json.dumps(step.text)};" if literal else f"{step.text}\n;")
-            case _:
-                referred = True
-                name = json.dumps(network.rules[step.text].name)
-                lines.append(f"latest$=call$[{len(bodies)}]();rules[{name}]=latest$.value;")
-                lines.append(f"meta[{name}]={{text:latest$.text,score:1}};")
-                lines.append(f"if(latest$.text)text$+=(text$&&{space})+latest$.text;")
-                _apply(network, step.text, steps, bodies)
-    if tagged and rule.tag_format == "draft":
-        lines.append("if($!==first$)out=$;")
-    value = "out" if tagged else ("latest$.value" if referred else "text$")
-    lines.append(f"return {{value:{value},text:text$}};")
-    bodies[number] = (key, "".join(lines))
+                inside[-1].tag(step.text)
+    return found

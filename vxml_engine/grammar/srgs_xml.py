@@ -39,8 +39,15 @@ _TAG_FORMATS: Final[dict[str, TagFormat]] = {
 _KEY_NAMES: Final = {"star": "*", "pound": "#"}
 _SPECIAL: Final = frozenset({"NULL", "VOID", "GARBAGE"})
 
+_RULE_NAME: Final = re.compile(r"[^\W\d]\w*")
+
 _Piece = Callable[[int], int]
 """Adds a piece of a rule that goes on at the given node; returns the piece's first node."""
+
+
+def _nothing(following: int) -> int:
+    """The piece that adds no node: all others add at least one, so nodes bound the work."""
+    return following
 
 
 def compile_srgs(grammar: etree._Element) -> Network:
@@ -96,9 +103,11 @@ class _Compiler:
             if name == "rule":
                 self._add_rule(child)
             elif name == "tag":
-                self._header.append(child.text or "")
+                self._header.append(self._text(child))
             elif name not in _HEADER:
                 raise _error(child, f"<{name}> cannot stand in <grammar>")
+            else:
+                self._check_header(child, name)
         if not self._rules:
             raise _error(self._grammar, "the grammar has no rules")
 
@@ -106,11 +115,23 @@ class _Compiler:
         identifier = element.get("id")
         if not identifier:
             raise _error(element, "a rule needs an id")
-        if identifier in _SPECIAL or any(sign in identifier for sign in ".:- "):
+        if identifier in _SPECIAL or not _RULE_NAME.fullmatch(identifier):
             raise _error(element, f"'{identifier}' cannot be the id of a rule")
         if identifier in self._rules:
             raise _error(element, f"there are two rules '{identifier}'")
+        if not len(element) and not (element.text or "").strip():
+            raise _error(element, f"the rule '{identifier}' is empty; use the special rule NULL")
         self._rules[identifier] = element
+
+    def _check_header(self, element: etree._Element, name: str) -> None:
+        """What a header's element must say (SRGS 1.0 4.10, 4.11)."""
+        if name == "lexicon" and element.get("uri") is None:
+            raise _error(element, "<lexicon> needs a uri")
+        if name == "meta":
+            if (element.get("name") is None) == (element.get("http-equiv") is None):
+                raise _error(element, "<meta> needs either name or http-equiv")
+            if element.get("content") is None:
+                raise _error(element, "<meta> needs content")
 
     def _scope(self, rule: etree._Element) -> str:
         scope = rule.get("scope", "private")
@@ -132,6 +153,9 @@ class _Compiler:
         for child in element.iterchildren(etree.Element):
             pieces.append(self._expansion(child))
             pieces.append(self._tokens(element, child.tail))
+        pieces = [piece for piece in pieces if piece is not _nothing]
+        if len(pieces) < 2:
+            return pieces[0] if pieces else _nothing
 
         def add(following: int) -> int:
             for piece in reversed(pieces):
@@ -167,6 +191,9 @@ class _Compiler:
         return [(key, key) for key in "".join(keys.split())]
 
     def _chain(self, tokens: list[tuple[str, str]]) -> _Piece:
+        if not tokens:
+            return _nothing
+
         def add(following: int) -> int:
             for text, written in reversed(tokens):
                 following = self._builder.add(Token(text, following, written))
@@ -183,14 +210,21 @@ class _Compiler:
             case "ruleref":
                 return self._ruleref(element)
             case "token":
-                return self._chain(self._token(element, element.text or ""))
+                return self._chain(self._token(element, self._text(element)))
             case "tag":
-                text = (element.text or "").strip()
+                text = self._text(element).strip()
                 return lambda following: self._builder.add(Tag(text, following))
             case "example":
-                return lambda following: following
+                return _nothing
             case name:
                 raise _error(element, f"<{name}> cannot stand in a rule")
+
+    def _text(self, element: etree._Element) -> str:
+        """The content of an element that holds text alone."""
+        if (child := next(element.iterchildren(etree.Element), None)) is not None:
+            name = local_name(element)
+            raise _error(child, f"<{local_name(child)}> cannot stand in <{name}>, only text")
+        return element.text or ""
 
     def _one_of(self, element: etree._Element) -> _Piece:
         """Alternatives: the one of the greatest weight is preferred, then the first."""
@@ -206,6 +240,8 @@ class _Compiler:
         if not branches:
             raise _error(element, "<one-of> needs at least one <item>")
         pieces = [piece for _, piece in sorted(branches, key=lambda branch: -branch[0])]
+        if len(pieces) == 1:
+            return pieces[0]
         return lambda following: self._builder.add(Fork(tuple(add(following) for add in pieces)))
 
     def _weight(self, item: etree._Element) -> float:
@@ -217,20 +253,24 @@ class _Compiler:
     def _item(self, element: etree._Element) -> _Piece:
         content = self._sequence(element)
         minimum, maximum = self._repeat(element)
-        if (minimum, maximum) == (1, 1):
+        if (minimum, maximum) == (1, 1) or content is _nothing:
             return content
+        if maximum == 0:
+            return _nothing
         builder = self._builder
 
         def add(following: int) -> int:
-            node = following
+            node, needed = following, minimum
             if maximum is None:
-                loop = builder.add(Fork(()))
-                builder.replace(loop, Fork((content(loop), following)))
-                node = loop
+                # The last one that is needed is the one that is repeated.
+                again = builder.add(Fork(()))
+                first = content(again)
+                builder.replace(again, Fork((first, following)))
+                node, needed = (first, needed - 1) if needed else (again, 0)
             else:
                 for _ in range(maximum - minimum):
                     node = builder.add(Fork((content(node), following)))
-            for _ in range(minimum):
+            for _ in range(needed):
                 node = content(node)
             return node
 
@@ -238,6 +278,8 @@ class _Compiler:
 
     def _repeat(self, element: etree._Element) -> tuple[int, int | None]:
         """``repeat`` of an item: at least, at most (SRGS 1.0 2.5)."""
+        if not element.attrib:
+            return 1, 1
         probability = element.get("repeat-prob", "1").strip()
         if not _WEIGHT.fullmatch(probability) or float(probability) > 1:
             raise _error(element, f"repeat-prob='{probability}' is not a number from 0 to 1")
@@ -264,7 +306,7 @@ class _Compiler:
                 assert uri is not None
                 return self._reference(element, uri)
             case "NULL":
-                return lambda following: following
+                return _nothing
             case "VOID":
                 return lambda _: self._builder.add(Fork(()))
             case "GARBAGE":
