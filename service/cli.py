@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
 
     _add(commands, "serve", _serve, "run the service until it is interrupted", configured)
     _add_run(commands)
+    again = _add(commands, "replay", _replay, "run a journal's session again")
+    again.add_argument("journal", metavar="JOURNAL", help="a file that run --journal has written")
+    again.add_argument("--json", action="store_true", help="write one JSON object a line")
     check = _add(commands, "check", _check, "list the problems of scripts")
     check.add_argument("files", nargs="+", metavar="FILE", help="a VoiceXML document")
     _add(commands, "demo", _demo, "show a conference of real calls in a temporary folder")
@@ -111,6 +114,9 @@ def _add_run(commands: Any) -> None:
         help="a variable of the session, as callbacks of the API set them",
     )
     run.add_argument("--json", action="store_true", help="write one JSON object a line")
+    run.add_argument(
+        "--journal", type=Path, metavar="FILE", help="write what is needed to run it again"
+    )
 
 
 def _add_account(commands: Any, configured: argparse.ArgumentParser) -> None:
@@ -245,6 +251,7 @@ def _run(given: argparse.Namespace) -> int:
             input=None if turns else sys.stdin,
             prepare=Catalog.load().expand,
             as_json=given.json,
+            journal=given.journal,
         )
     except BadOption as error:
         print(error, file=sys.stderr)
@@ -252,6 +259,24 @@ def _run(given: argparse.Namespace) -> int:
     if result.reason != "error":
         return DONE
     return WRONG if result.started else UNUSABLE
+
+
+def _replay(given: argparse.Namespace) -> int:
+    from macros import Catalog
+    from service.simulator import replay_journal
+    from vxml_engine.journal import BadJournal
+
+    prepare = Catalog.load().expand
+    try:
+        packed = Path(given.journal).read_bytes()
+        replayed = replay_journal(packed, output=sys.stdout, prepare=prepare, as_json=given.json)
+    except (OSError, BadJournal) as error:
+        print(f"{given.journal}: cannot be read: {error}", file=sys.stderr)
+        return UNUSABLE
+    for told in (replayed.difference, replayed.dropped):
+        if told:
+            print(told, file=sys.stderr)
+    return WRONG if replayed.difference else DONE
 
 
 def _check(given: argparse.Namespace) -> int:

@@ -5,8 +5,10 @@ Time is virtual: nobody waits for a timeout.
 
 import json
 import re
+import secrets
+import time
 import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 from urllib.parse import unquote, urlsplit
@@ -15,9 +17,10 @@ import httpx
 
 from vxml_engine.cache import DocumentCache
 from vxml_engine.effects import Fetch, Fetched, FetchFailed
+from vxml_engine.journal import Recorder, Replayed, Start, replay
 from vxml_engine.limits import DOCUMENT_BYTES_MAX
 from vxml_engine.parser import Prepare
-from vxml_engine.session import Connection, Session, SessionResult
+from vxml_engine.session import Connection, SessionResult
 from vxml_engine.testing.driver import (
     KEYS,
     TRANSFER_RESULTS,
@@ -48,13 +51,15 @@ def run_script(
     input: TextIO | None = None,  # noqa: A002 - the pair of output
     prepare: Prepare | None = None,
     as_json: bool = False,
+    journal: Path | None = None,
 ) -> SessionResult:
     """Run a script and write what happens to `output`; return how it ended.
 
     The caller does `turns` in order. Then keys and words are read from `input`, a line an
     input; without `input`, or at its end, the caller hangs up. `transfers` are the ends of
     the transfers, in order; `recording` is a WAV file the caller leaves in each recording.
-    `as_json` writes an object a line. Raises `BadOption` for a `recording` that cannot be used.
+    `as_json` writes an object a line; `journal` is the file to write the journal to.
+    Raises `BadOption` for a `recording` or `journal` that cannot be used.
     A script that cannot be read or compiled ends with the reason `error`.
     """
     start_url = _start_url(path_or_url)
@@ -64,19 +69,48 @@ def run_script(
     with httpx.Client(follow_redirects=True, max_redirects=5) as client:
         fetcher = _Fetcher(client, local=start_url.startswith("file:"), recording=recording)
         call = VirtualCall(fetcher.fetch, tell, left)
-        session = Session(
-            start_url=start_url,
-            connection=Connection(local_uri="sip:script@localhost", remote_uri="sip:you@localhost"),
-            documents=DocumentCache(prepare),
-            variables=variables,
-            observer=call.observe,
-            recognizes=True,
-        )
-        return _answer(call, session, caller)
+        recorder = Recorder(_start(start_url, variables), time.time)
+        run = recorder.run(DocumentCache(prepare), call.observe)
+        try:
+            return _answer(call.hold(run), caller)
+        finally:
+            if journal is not None:
+                _write(journal, recorder.packed())
 
 
-def _answer(call: VirtualCall, session: Session, caller: "_Caller") -> SessionResult:
-    run = call.hold(session)
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise BadOption(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _start(start_url: str, variables: Mapping[str, str] | None) -> Start:
+    return Start(
+        start_url=start_url,
+        connection=Connection(local_uri="sip:script@localhost", remote_uri="sip:you@localhost"),
+        seed=secrets.randbits(32),
+        variables=dict(variables or {}),
+        recognizes=True,
+    )
+
+
+def replay_journal(
+    packed: bytes, *, output: TextIO, prepare: Prepare | None = None, as_json: bool = False
+) -> Replayed:
+    """Run a journal's session again and write the conversation; raises `BadJournal`."""
+
+    def fetch(_: Fetch) -> FetchFailed:
+        raise AssertionError("a replay fetches nothing")
+
+    call = VirtualCall(fetch, _json_teller(output) if as_json else _text_teller(output))
+    replayed = replay(packed, DocumentCache(prepare), call.observe, call.retell)
+    if replayed.result is not None:
+        call.end(replayed.result)
+    return replayed
+
+
+def _answer(run: Generator[Wanted, Answer, SessionResult], caller: "_Caller") -> SessionResult:
     try:
         wanted = next(run)
         while True:

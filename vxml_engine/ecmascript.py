@@ -22,6 +22,7 @@ from vxml_engine.limits import (
 )
 
 _SCOPES_JS: Final = Path(__file__).with_name("scopes.js").read_text(encoding="utf-8")
+_SETTLED_JS: Final = Path(__file__).with_name("settled.js").read_text(encoding="utf-8")
 _DOM_JS: Final = Path(__file__).with_name("dom.js").read_text(encoding="utf-8")
 
 
@@ -47,15 +48,19 @@ class Ecmascript:
     ``script`` put their names.  Every method that evaluates raises ``ThrownEvent``
     (``error.semantic``) for what the source does wrong, ``LimitReached`` for what it uses up.
     With ``lenient``, what is assigned without being declared is declared in the dialog.
+    With ``seed`` (32 bits), ``Math.random`` follows it and ``Date`` tells ``set_time``'s time.
     """
 
-    def __init__(self, *, lenient: bool = False) -> None:
+    def __init__(self, *, lenient: bool = False, seed: int | None = None) -> None:
         self._lenient = lenient
         self._has_dom = False
         self._context: Any = quickjs.Context()
         self._context.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)
         self._context.set_max_stack_size(SCRIPT_STACK_BYTES_MAX)
         self._context.eval(_SCOPES_JS)
+        self._settle: Any = None
+        if seed is not None:
+            self._settle = self._context.eval(f"{_SETTLED_JS.strip()}(globalThis, {seed})")
         self._context.set_time_limit(SCRIPT_CPU_MS_MAX / 1000)
         self._entries: dict[str, Any] = {}
         self._turn_ms = 0.0
@@ -66,7 +71,12 @@ class Ecmascript:
     def close(self) -> None:
         """Release the context and all it holds."""
         self._entries.clear()
+        self._settle = None
         self._context = None
+
+    def set_time(self, now_s: float) -> None:
+        """Let ``Date`` tell this time, seconds since 1970; only for a context with a seed."""
+        self._settle(float(int(now_s * 1000)))
 
     def _entry(self, name: str) -> Any:
         handle = self._entries.get(name)

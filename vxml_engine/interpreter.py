@@ -95,9 +95,10 @@ class Interpreter:
         *,
         recognizes: bool = False,
         lenient: bool = False,
+        seed: int | None = None,
     ) -> None:
         self.recognizes = recognizes
-        self.ecmascript = Ecmascript(lenient=lenient)
+        self.ecmascript = Ecmascript(lenient=lenient, seed=seed)
         self.documents = documents
         self.listed: Sequence[Listed] = ()
         self.reprompt = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,6 +63,10 @@ class Session:
     properties that go before the platform's; ``observer`` is told what happens.  With
     ``recognizes`` the driver answers speech; with ``lenient`` a variable assigned without being
     declared is declared in its dialog.
+
+    With ``seed`` (32 bits) and ``now``, the session runs again exactly as it did for the same
+    outcomes: ``now`` is called once at the start and once after each outcome, and answers
+    seconds since 1970 for ECMAScript's ``Date``; ``Math.random`` follows the seed.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Session:
         observer: Observer | None = None,
         recognizes: bool = False,
         lenient: bool = False,
+        seed: int | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._start_url = start_url
         self._connection = connection
@@ -85,6 +91,9 @@ class Session:
         self._observer = observer
         self._recognizes = recognizes
         self._lenient = lenient
+        assert (seed is None) == (now is None), "a seed and a time are given together"
+        self._seed = seed
+        self._now = now
 
     def run(self) -> Generator[Effect, Outcome, SessionResult]:
         """The session.  The first effect is the fetch of the start document.
@@ -97,10 +106,11 @@ class Session:
             self._observer,
             recognizes=self._recognizes,
             lenient=self._lenient,
+            seed=self._seed,
         )
         try:
             interpreter.ecmascript.push_session(self._session_variables())
-            finished = yield from self._interpret(interpreter)
+            finished = yield from self._timed(interpreter, self._interpret(interpreter))
             yield from _say_the_rest(interpreter)
             return SessionResult(
                 interpreter.ending(finished.reason),
@@ -110,6 +120,21 @@ class Session:
             )
         finally:
             interpreter.ecmascript.close()
+
+    def _timed(self, interpreter: Interpreter, run: Run[Finished]) -> Run[Finished]:
+        """Set ECMAScript's time before anything runs and after each outcome."""
+        if self._now is None:
+            return (yield from run)
+        outcome: Outcome = None
+        try:
+            while True:
+                interpreter.ecmascript.set_time(self._now())
+                outcome = yield run.send(outcome)
+        except StopIteration as end:
+            finished: Finished = end.value
+            return finished
+        finally:
+            run.close()
 
     def _interpret(self, interpreter: Interpreter) -> Run[Finished]:
         try:

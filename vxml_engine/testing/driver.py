@@ -43,7 +43,7 @@ from vxml_engine.effects import (
     Utterance,
 )
 from vxml_engine.interpreter import Trace
-from vxml_engine.session import Session, SessionResult
+from vxml_engine.session import SessionResult
 
 KEYS: Final = "0123456789*#ABCD"
 TRANSFER_S: Final = 60.0
@@ -142,9 +142,10 @@ class VirtualCall:
         kind = "result" if trace.kind == "input" else trace.kind
         self._tell(kind, detail=trace.detail)
 
-    def hold(self, session: Session) -> Generator[Wanted, Answer, SessionResult]:
-        """Hold the call to its end; the end is told as the event ``exit``."""
-        run = session.run()
+    def hold(
+        self, run: Generator[Effect, Outcome, SessionResult]
+    ) -> Generator[Wanted, Answer, SessionResult]:
+        """Hold the call of a session's run to its end, which is told as the event ``exit``."""
         outcome: Outcome = None
         try:
             while True:
@@ -153,8 +154,43 @@ class VirtualCall:
             result: SessionResult = end.value
         finally:
             run.close()
-        self._tell("exit", **_ending(result))
+        self.end(result)
         return result
+
+    def end(self, result: SessionResult) -> None:
+        """Tell the end."""
+        self._tell("exit", **_ending(result))
+
+    def retell(self, effect: Effect, outcome: Outcome) -> None:
+        """Tell what came of an effect elsewhere, as a journal has it."""
+        match effect:
+            case Collect(prompts=prompts) | Record(prompts=prompts) | Transfer(prompts=prompts):
+                self._say(prompts)
+            case Play(prompts):
+                self._say(prompts)
+            case Disconnect(values):
+                self._tell("disconnect", values=values)
+            case Log(label, text):
+                self._tell("log", label=label, text=text)
+        match outcome:
+            case Fetched() | FetchFailed() if isinstance(effect, Fetch):
+                self._tell_fetch(effect, outcome)
+            case Collected(kind="noinput"):
+                self._tell("input", kind="noinput")
+            case Collected(keys=keys):
+                self._tell("input", kind="dtmf", keys=keys)
+            case Heard(utterances):
+                text = utterances[0].text if utterances else ""
+                self._tell("input", kind="speech", text=text)
+            case Recorded(duration_s=duration_s, size_bytes=size_bytes):
+                self._tell("recorded", duration_s=duration_s, size_bytes=size_bytes)
+            case InputFailed(event):
+                self._tell("input", kind=event)
+            case HungUp() if not isinstance(effect, Transfer):
+                self._tell("input", kind="hangup")
+            case Transferred() | HandedOver() | TransferFailed() | HungUp():
+                assert isinstance(effect, Transfer), "only a transfer ends like one"
+                self._tell_transfer(effect, outcome)
 
     def _tell(self, event: str, **details: Any) -> None:
         self._tell_happening(Happening(event, details, self._now_s, self._url, self._line))
@@ -183,6 +219,10 @@ class VirtualCall:
 
     def _fetch(self, effect: Fetch) -> Fetched | FetchFailed:
         outcome = self._fetch_document(effect)
+        self._tell_fetch(effect, outcome)
+        return outcome
+
+    def _tell_fetch(self, effect: Fetch, outcome: Fetched | FetchFailed) -> None:
         match outcome:
             case Fetched(status=status):
                 self._tell("fetch", method=effect.method, url=effect.url, status=status)
@@ -190,7 +230,6 @@ class VirtualCall:
                 self._tell(
                     "fetch", method=effect.method, url=effect.url, error=event, message=message
                 )
-        return outcome
 
     def _say(self, prompts: Sequence[Prompt]) -> None:
         for prompt in prompts:
@@ -286,6 +325,12 @@ class VirtualCall:
         if answer is not None and not isinstance(answer, TransferAnswer):
             raise TypeError(f"a transfer's answer is wanted, not {answer!r}")
         outcome = _transferred(effect, answer or TransferAnswer())
+        self._tell_transfer(effect, outcome)
+        return outcome
+
+    def _tell_transfer(
+        self, effect: Transfer, outcome: Transferred | HandedOver | TransferFailed | HungUp
+    ) -> None:
         details: dict[str, Any] = {"dest": effect.dest, "kind": effect.kind}
         if effect.caller:
             details["caller"] = effect.caller
@@ -301,7 +346,6 @@ class VirtualCall:
             case TransferFailed(event):
                 details["result"] = event
         self._tell("transfer", **details)
-        return outcome
 
 
 def _transferred(
