@@ -32,6 +32,7 @@ POS_CHARACTER = 1
 CHARS_UTF8 = 1
 SSML = 0x10
 PHONEMES = 0x100
+OWN_PROSODY = ((1, 175), (2, 100), (3, 50), (4, 50))  # rate (words a minute), volume, pitch, range
 EVENT_LIST_TERMINATED = 0
 EVENT_MARK = 3
 
@@ -137,6 +138,8 @@ class Engine:
         status = self._library.espeak_SetVoiceByName(voice.encode())
         if status:
             raise RuntimeError(f"espeak-ng has no voice {voice!r} (status {status})")
+        for parameter, value in OWN_PROSODY:  # the engine may keep what the last text asked for
+            self._library.espeak_SetParameter(parameter, value, 0)
         text = ssml.encode() + b"\0"
         flags = CHARS_UTF8 | SSML | PHONEMES
         status = self._library.espeak_Synth(

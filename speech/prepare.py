@@ -109,6 +109,7 @@ class _Writer:
         self.warnings: list[str] = []
         self._voices = voices
         self._durations = 0
+        self._pause: tuple[int, int] | None = None  # the last timed break: where, milliseconds
         self._elements: dict[str, Callable[[etree._Element, _Frame], None]] = {
             "p": self._paragraph,
             "s": self._paragraph,
@@ -209,6 +210,10 @@ class _Writer:
             self.out.append(f'<break strength="{strength}"/>')
         else:
             most = limits.AUDIO_SECONDS_MAX * 1000 + 1000  # longer is refused all the same
+            if self._pause is not None and not "".join(self.out[self._pause[0] + 1 :]).strip():
+                length_ms += self._pause[1]  # of two in a row the engine makes one
+                del self.out[self._pause[0] :]
+            self._pause = (len(self.out), length_ms)
             self.out.append(f'<break time="{min(length_ms, most)}ms"/>')
 
     def _mark(self, element: etree._Element, frame: _Frame) -> None:
@@ -323,7 +328,7 @@ class _Writer:
         if heard.range != frame.range:
             attributes += f' range="{prosody.range_units(heard.range)}"'
         if heard.volume != frame.volume:
-            attributes += f' volume="{round(heard.volume)}"'
+            attributes += f' volume="{prosody.volume_units(heard.volume)}"'
         self.out.append(f"<prosody{attributes}>" if attributes else "")
         if (line := element.get("contour")) is None or not self._contour(element, line, heard):
             self.content(element, heard)

@@ -20,15 +20,15 @@ HIGH_VOICE_HZ: Final = 195.0
 RANGE_HZ: Final = 80.0
 """How far the pitch of a sentence goes, from its lowest to its highest."""
 
-PITCH_FACTORS: Final = (0.5, 1.97)
+PITCH_FACTORS: Final = (0.72, 1.66)
 RATE_FACTORS: Final = (0.46, 2.57)
-VOLUMES_MAX: Final = 200.0
+VOLUMES_MAX: Final = 165.0
 RANGE_FACTORS: Final = (0.0, 1.98)
 
 STRENGTHS: Final = frozenset({"none", "x-weak", "weak", "medium", "strong", "x-strong"})
 LEVELS: Final = frozenset({"strong", "moderate", "none", "reduced"})
 
-_PITCHES = {"x-low": 0.65, "low": 0.8, "medium": 1.0, "high": 1.25, "x-high": 1.6, "default": 1.0}
+_PITCHES = {"x-low": 0.72, "low": 0.8, "medium": 1.0, "high": 1.25, "x-high": 1.6, "default": 1.0}
 _RANGES = {"x-low": 0.2, "low": 0.6, "medium": 1.0, "high": 1.4, "x-high": 1.9, "default": 1.0}
 _RATES = {"x-slow": 0.6, "slow": 0.8, "medium": 1.0, "fast": 1.25, "x-fast": 1.6, "default": 1.0}
 _VOLUMES = {
@@ -37,7 +37,7 @@ _VOLUMES = {
     "soft": 60.0,
     "medium": 100.0,
     "loud": 130.0,
-    "x-loud": 170.0,
+    "x-loud": 165.0,
     "default": 100.0,
 }
 _VALUE = re.compile(
@@ -177,10 +177,17 @@ def at(points: list[tuple[float, float]], place: float) -> float:
 
 
 def tone_units(factor: float) -> int:
-    """A pitch factor on the engine's scale: 50 is the voice, 50 units an octave."""
-    return min(99, max(0, round(50 + 50 * math.log2(factor)))) if factor > 0 else 0
+    """A pitch factor on the engine's scale, as measured: 50 is the voice, an octave up or down
+    would be 70 or 84 units."""
+    octaves = math.log2(factor)
+    return min(99, max(1, round(50 + (70 if octaves > 0 else 84) * octaves)))
 
 
 def range_units(factor: float) -> int:
     """A range factor on the engine's scale: 50 is the voice."""
     return min(99, max(0, round(50 * factor)))
+
+
+def volume_units(loud: float) -> int:
+    """A volume on the engine's scale, which above 100 grows slower than what is heard."""
+    return round(loud if loud <= 100 else 100 + (loud - 100) * 1.6)
