@@ -44,6 +44,10 @@ FETCHES_PER_TURN_MAX: Final = 50
 PROMPTS_QUEUED_MAX: Final = 200
 PROMPT_CHARS_MAX: Final = 32 << 10
 
+# A journal, before it is packed
+JOURNAL_BYTES_MAX: Final = 16 << 20
+JOURNAL_STEPS_MAX: Final = 20_000
+
 # One session
 SUBDIALOG_DEPTH_MAX: Final = 8
 URL_CHARS_MAX: Final = 8_192
