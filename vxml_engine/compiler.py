@@ -478,7 +478,13 @@ def _has_language(node: Node) -> bool:
 
 
 def _document_wide(reader: Reader, node: Node) -> bool:
+    """Whether a form's grammar is of the document's scope; others have none (3.1.3)."""
     if node.name != "grammar":
+        return False
+    parent = node.element.getparent()
+    within = "" if parent is None else etree.QName(parent).localname
+    if node.get("scope") is not None and within != "form":
+        reader.problem(node, "grammar-scope", f"a <grammar> of <{within}> cannot have a scope")
         return False
     return reader.choice(node, "scope", "dialog", "document") == "document"
 
