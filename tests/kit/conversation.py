@@ -121,7 +121,9 @@ class Conversation:
         answers: Mapping[str, int | str] | None = None,
         shows: Collection[str] = (),
     ) -> None:
-        """``answers``: the status, or the event of a failed fetch, by the document's name."""
+        """``answers``: by a document's name the status, the event of a fetch that fails, or the
+        name of the document that it is redirected to.
+        """
         written = encodings or {}
         self.documents = {
             BASE + name: document(text, name, written.get(name, "utf-8"))
@@ -203,6 +205,8 @@ class Conversation:
             line = f"fetch: {method}{name} {fields}".strip()
             line += _manner(effect, caching="caching" in self._shows)
             self.lines.append(line if status == 200 else f"{line} -> {status}")
+        if isinstance(status, str) and BASE + status in self.documents:
+            return Fetched(BASE + status, 200, "", self.documents[BASE + status])
         if isinstance(status, str):
             return FetchFailed(status, "it cannot be fetched")
         kind = "application/json" if page.endswith(".json") else ""
