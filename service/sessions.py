@@ -215,8 +215,9 @@ class _Driver:
         if effect.beep and keys.match is None:
             playing = leg.play([self.house.prompts.beep])
             while not playing.done():
-                await leg.wait()
-        keys.stray = ""
+                await leg.wait(keys.due)
+                keys.take(leg.digits)
+        keys.stray = ""  # what was pressed before it began does not end it
 
     async def listen(
         self, recording: asyncio.Future[RecordingEnded], keys: "_RecordingKeys", *, dtmf_term: bool

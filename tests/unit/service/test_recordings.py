@@ -1,10 +1,16 @@
-"""Recordings on the disk: kept for a session, found by their reference, limited."""
+"""Recordings on the disk: kept for a session, found by their reference, limited; and whose
+they are when a leg or the media process ends."""
 
+import asyncio
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from media.client import MediaClient
+from media.messages import ProcessDied, RecordingEnded
 from service import recordings as limits
+from service.legs import CallLeg, Legs
 from service.recordings import ADDRESS, Recordings, RecordingsFull
 
 
@@ -74,3 +80,52 @@ def test_all_sessions_keep_so_many_bytes(tmp_path: Path, monkeypatch: pytest.Mon
     session.keep(reference)
     with pytest.raises(RecordingsFull, match="RECORDINGS_BYTES_MAX"):
         recordings.session().begin()
+
+
+class SilentMedia:
+    """A media process that does nothing by itself: the test says what it reports."""
+
+    async def open_leg(self, leg_id: str) -> int:
+        return 20_000
+
+    def record(self, leg_id: str, file: Path, **times: float) -> None:
+        pass
+
+    def close_leg(self, leg_id: str) -> None:
+        pass
+
+
+async def recorded_leg() -> tuple[Legs, CallLeg, asyncio.Future[RecordingEnded]]:
+    legs = Legs(cast(MediaClient, cast(Any, SilentMedia())))
+    leg = await legs.open()
+    recording = leg.record(Path("a.wav"), max_s=60.0, timeout_s=5.0, final_silence_s=2.0)
+    return legs, leg, recording
+
+
+async def test_what_was_said_before_the_hang_up_reaches_the_leg_that_has_ended() -> None:
+    legs, leg, recording = await recorded_leg()
+    leg.has_ended("remote")
+    await asyncio.sleep(0)  # the legs hear of it
+    assert len(legs) == 0
+    assert not recording.done()
+    end = RecordingEnded(leg.media_id, "stopped", 8000, True)
+    legs.hear(end)
+    assert recording.result() == end
+
+
+@pytest.mark.parametrize("leg_has_ended", [False, True])
+async def test_a_recording_fails_with_the_media_process(leg_has_ended: bool) -> None:
+    legs, leg, recording = await recorded_leg()
+    if leg_has_ended:
+        leg.has_ended("remote")
+        await asyncio.sleep(0)
+    legs.hear(ProcessDied([leg.media_id], -9))
+    assert recording.result().reason == "failed"
+
+
+async def test_a_leg_that_has_ended_is_not_recorded() -> None:
+    _, leg, _ = await recorded_leg()
+    leg.recording_ended(RecordingEnded(leg.media_id, "max_time", 8000, True))
+    leg.has_ended("remote")
+    again = leg.record(Path("b.wav"), max_s=60.0, timeout_s=5.0, final_silence_s=2.0)
+    assert again.result().samples == 0
