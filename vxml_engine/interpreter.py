@@ -517,12 +517,17 @@ class Interpreter:
         return link(network, url, others)
 
     def _grammar_at(self, url: str, attributes: d.FetchAttributes) -> Run[Network]:
-        """The grammar at an address, not linked; ``builtin:`` ones need no fetch."""
+        """The grammar at an address, not linked; ``builtin:`` ones need no fetch.
+
+        Where the address is redirected, what the grammar refers to is relative to where it came
+        from in the end.
+        """
         if url.startswith("builtin:"):
             kind, _, name = url.removeprefix("builtin:").partition("/")
             return builtin(name, "dtmf" if kind == "dtmf" else "voice")
         fetched = yield from self.fetch(url, "grammar", attributes)
-        return self.documents.get_grammar(fetched.body, fetched.url)
+        network = self.documents.get_grammar(fetched.body, fetched.url)
+        return network if fetched.url == url else network.based_at(fetched.url)
 
 
 def _charset(content_type: str) -> str | None:

@@ -126,6 +126,18 @@ class Network:
         """The addresses of other grammars, as they are written."""
         return [n.rule for n in self.nodes if isinstance(n, Call) and n.external]
 
+    def based_at(self, url: str) -> Network:
+        """The same grammar with the addresses it refers to made absolute, from ``url``."""
+        if not self.references:
+            return self
+        nodes = (
+            replace(node, rule=urljoin(url, node.rule))
+            if isinstance(node, Call) and node.external
+            else node
+            for node in self.nodes
+        )
+        return replace(self, nodes=tuple(nodes))
+
     def starting(self, rule: str | None) -> Network:
         """The same grammar beginning at ``rule``, which must be public; None: at its root."""
         if rule is None or rule == self.root:
