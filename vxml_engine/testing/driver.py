@@ -131,7 +131,8 @@ class VirtualCall:
     ) -> None:
         self._fetch_document = fetch
         self._tell_happening = tell
-        self._recording = recording or Recording()
+        self.recording = recording or Recording()
+        """What the caller leaves in the next recording."""
         self._now_s = 0.0
         self._ahead = ""
         self._url, self._line = "", 0
@@ -299,7 +300,7 @@ class VirtualCall:
         return recorded
 
     def _recorded(self, max_time_s: float) -> Recorded:
-        left = self._recording
+        left = self.recording
         if not 0 < max_time_s < left.duration_s:
             return Recorded(left.reference, left.duration_s, left.size_bytes)
         size_bytes = round(left.size_bytes * max_time_s / left.duration_s)
