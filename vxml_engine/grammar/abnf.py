@@ -104,8 +104,8 @@ class _Parser:
         line = self._count_lines()
         return GrammarError(f"ABNF, line {line}: {message}", line)
 
-    def _element(self, parent: etree._Element, name: str, **attributes: str) -> etree._Element:
-        element = etree.SubElement(parent, name, attributes)
+    def _element(self, parent: etree._Element, tag: str, /, **attributes: str) -> etree._Element:
+        element = etree.SubElement(parent, tag, attributes)
         set_source_line(element, min(self._count_lines(), 65_535))
         return element
 
