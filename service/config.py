@@ -233,7 +233,23 @@ class FetchSettings:
         "who upload scripts may reach that network.",
     )
     timeout_s: int = key(
-        10, "Seconds a fetch may take where the script does not say.", least=1, most=120
+        10,
+        "Seconds that fetching a sound may take. All else has the script's `fetchtimeout`, which "
+        "is 10 s where the script does not set it.",
+        least=1,
+        most=120,
+    )
+    cache_mib: int = key(
+        64,
+        "The most MiB of answers kept in memory for all calls, as long as their servers permit "
+        "([how](fetching.md)). 0: none.",
+        least=0,
+        most=65_536,
+    )
+    ca_file: str = key(
+        "",
+        "A file of certificates (PEM) of authorities to trust besides the public ones, for "
+        "servers of your own.",
     )
 
 

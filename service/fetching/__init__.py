@@ -1,0 +1,1 @@
+"""The parts of fetching for scripts; `service.fetch` puts them together."""
