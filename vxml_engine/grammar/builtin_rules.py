@@ -97,11 +97,13 @@ VOICE_RULES: Final = {
     """,
     "time": _NUMBERS
     + """
-        $hour = {out = 0} ($ones {out = rules.ones} | $teens {out = rules.teens}
-            | twenty {out = 20} [$ones {out += rules.ones}]) | zero {out = 0};
-        $minute = oh $ones {out = rules.ones} | $below100 {out = rules.below100};
-        $half = (a m | am | in the morning) {out = 'a'}
-            | (p m | pm | in the afternoon | in the evening | at night) {out = 'p'};
+        $hour = zero {out = 0} | $ones {out = rules.ones} | $teens {out = rules.teens}
+            | twenty {out = 20} [one {out = 21} | two {out = 22} | three {out = 23}];
+        $fifty = twenty {out = 20} | thirty {out = 30} | forty {out = 40} | fifty {out = 50};
+        $minute = oh $ones {out = rules.ones} | $teens {out = rules.teens}
+            | $fifty {out = rules.fifty} [$ones {out += rules.ones}];
+        $half = (a m | am | a.m | in the morning) {out = 'a'}
+            | (p m | pm | p.m | in the afternoon | in the evening | at night) {out = 'p'};
         $clock = $hour {out.h = rules.hour; out.m = 0}
               [o'clock | hundred hours {out.x = 'h'} | $minute {out.m = rules.minute}]
             | half past $hour {out.h = rules.hour; out.m = 30}
@@ -119,19 +121,21 @@ VOICE_RULES: Final = {
             | april {out = '04'} | may {out = '05'} | june {out = '06'} | july {out = '07'}
             | august {out = '08'} | september {out = '09'} | october {out = '10'}
             | november {out = '11'} | december {out = '12'};
-        $ordinal = first {out = 1} | second {out = 2} | third {out = 3} | fourth {out = 4}
+        $nth = first {out = 1} | second {out = 2} | third {out = 3} | fourth {out = 4}
             | fifth {out = 5} | sixth {out = 6} | seventh {out = 7} | eighth {out = 8}
-            | ninth {out = 9} | tenth {out = 10} | eleventh {out = 11} | twelfth {out = 12}
-            | thirteenth {out = 13} | fourteenth {out = 14} | fifteenth {out = 15}
-            | sixteenth {out = 16} | seventeenth {out = 17} | eighteenth {out = 18}
+            | ninth {out = 9};
+        $ordinal = $nth {out = rules.nth} | tenth {out = 10} | eleventh {out = 11}
+            | twelfth {out = 12} | thirteenth {out = 13} | fourteenth {out = 14}
+            | fifteenth {out = 15} | sixteenth {out = 16} | seventeenth {out = 17} | eighteenth {out = 18}
             | nineteenth {out = 19} | twentieth {out = 20} | thirtieth {out = 30};
         $day = $ordinal {out = rules.ordinal} | $ones {out = rules.ones}
             | $teens {out = rules.teens} | twenty {out = 20} | thirty {out = 30} [one {out = 31}]
-            | twenty $ones {out = 20 + rules.ones} | twenty $ordinal {out = 20 + rules.ordinal}
+            | twenty $ones {out = 20 + rules.ones} | twenty $nth {out = 20 + rules.nth}
             | thirty first {out = 31};
         $century = $teens {out = rules.teens} | twenty {out = 20};
         $year = $century {out = rules.century * 100}
-              (hundred | oh $ones {out += rules.ones} | $below100 {out += rules.below100})
+              (hundred | oh $ones {out += rules.ones} | $teens {out += rules.teens}
+                | $tens {out += rules.tens} [$ones {out += rules.ones}])
             | $ones {out = rules.ones * 1000} thousand [[and] $below100 {out += rules.below100}];
         $date = {var y = '????', m = '??', d = '??'}
             ( $month {m = rules.month} [[the] $day {d = rules.day}]
