@@ -126,8 +126,9 @@ VOICE_RULES: Final = {
             | ninth {out = 9};
         $ordinal = $nth {out = rules.nth} | tenth {out = 10} | eleventh {out = 11}
             | twelfth {out = 12} | thirteenth {out = 13} | fourteenth {out = 14}
-            | fifteenth {out = 15} | sixteenth {out = 16} | seventeenth {out = 17} | eighteenth {out = 18}
-            | nineteenth {out = 19} | twentieth {out = 20} | thirtieth {out = 30};
+            | fifteenth {out = 15} | sixteenth {out = 16} | seventeenth {out = 17}
+            | eighteenth {out = 18} | nineteenth {out = 19} | twentieth {out = 20}
+            | thirtieth {out = 30};
         $day = $ordinal {out = rules.ordinal} | $ones {out = rules.ones}
             | $teens {out = rules.teens} | twenty {out = 20} | thirty {out = 30} [one {out = 31}]
             | twenty $ones {out = 20 + rules.ones} | twenty $nth {out = 20 + rules.nth}
