@@ -274,6 +274,8 @@ def _moved(node: Node, by: int, address: str, whole: Mapping[str, Network]) -> N
             if not external:
                 return Call(f"{address}#{rule}", following + by)
             target, fragment = urldefrag(urljoin(address, rule))
+            if target not in whole:
+                raise GrammarError(f"{target} was not fetched")
             name = whole[target].starting(fragment or None).root
             return Call(f"{target}#{name}", following + by)
         case _:
