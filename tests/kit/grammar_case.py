@@ -15,7 +15,6 @@ same is expected.  ``documents`` are other grammars, by their address relative t
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin
@@ -38,34 +37,6 @@ STATES = {
 }
 FIELDS = {"clause", "says", "documents", "rule", "encoding", "accepts", "refuses", "error", "line"}
 FIELDS |= {"case", *FORMS, *STATES}
-
-
-@dataclass(frozen=True, slots=True)
-class GrammarCase:
-    """One file's grammar in one of its forms."""
-
-    name: str
-    address: str
-    body: bytes
-    fields: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def read_cases(folder: Path) -> list[GrammarCase]:
-    """All files of a folder, in each of their forms."""
-    found: list[GrammarCase] = []
-    for file in sorted(folder.glob("*.toml")):
-        fields = tomllib.loads(file.read_text(encoding="utf-8"))
-        assert fields.keys() <= FIELDS, f"fields of {file.name}: {fields.keys() - FIELDS}"
-        assert fields["clause"], fields["says"]
-        forms = [form for form in FORMS if form in fields]
-        assert forms, f"{file.name} has no grammar"
-        for form in forms:
-            body = fields[form].encode(fields.get("encoding", "utf-8"))
-            found.append(GrammarCase(f"{file.stem}-{form}", BASE + FORMS[form], body, fields))
-    return found
 
 
 def load(address: str, documents: Mapping[str, bytes], rule: str | None = None) -> Network:
@@ -110,20 +81,30 @@ def meaning(network: Network, text: str, ecmascript: Ecmascript) -> str:
     return "undefined" if value is UNDEFINED else json.dumps(value, ensure_ascii=False)
 
 
-def check(case: GrammarCase) -> None:
-    """Hold a case to all it says."""
-    fields = case.fields
-    told = f"{fields['clause']}: {fields['says']}"
+def check(file: Path) -> None:
+    """Hold a file's grammar, in each of its forms, to all that the file says."""
+    fields = tomllib.loads(file.read_text(encoding="utf-8"))
+    assert fields.keys() <= FIELDS, f"fields of {file.name}: {fields.keys() - FIELDS}"
+    assert fields["clause"], fields["says"]
+    forms = [form for form in FORMS if form in fields]
+    assert forms, f"{file.name} has no grammar"
+    for form in forms:
+        body = fields[form].encode(fields.get("encoding", "utf-8"))
+        _check_form(BASE + FORMS[form], body, fields)
+
+
+def _check_form(address: str, body: bytes, fields: Mapping[str, Any]) -> None:
+    told = f"{fields['clause']}: {fields['says']} ({address.rpartition('.')[2]})"
     documents = {BASE + name: text.encode() for name, text in fields.get("documents", {}).items()}
-    documents[case.address] = case.body
+    documents[address] = body
     if "error" in fields:
         with pytest.raises(GrammarError) as caught:
-            load(case.address, documents, fields.get("rule"))
+            load(address, documents, fields.get("rule"))
         assert fields["error"] in str(caught.value), told
         if "line" in fields:
             assert caught.value.line == fields["line"], told
         return
-    network = load(case.address, documents, fields.get("rule"))
+    network = load(address, documents, fields.get("rule"))
     for text in fields.get("accepts", ()):
         assert state_after(network, text)[0], f"{told}: {text!r} must be accepted"
         assert match_tokens(network, tokens_of(network, text)) is not None
