@@ -12,11 +12,12 @@ from random import Random
 from macros import Catalog
 from tests.kit.random_documents import BASE, RandomCaller, random_documents
 from vxml_engine.cache import DocumentCache
+from vxml_engine.check import check
 from vxml_engine.ecmascript import Ecmascript
 from vxml_engine.errors import DocumentError, GrammarError, LimitReached, ThrownEvent
 from vxml_engine.grammar.network import Matcher
 from vxml_engine.grammar.semantics import interpretation_source
-from vxml_engine.parser import check, load_document
+from vxml_engine.parser import load_document
 from vxml_engine.session import Connection, Session
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from service.storage.database import Database
 
 DONE, WRONG, UNUSABLE = 0, 1, 2
-SOURCE_BYTES_READ_MAX = 16 * 1024 * 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +50,7 @@ def parser() -> argparse.ArgumentParser:
     again = _add(commands, "replay", _replay, "run a journal's session again")
     again.add_argument("journal", metavar="JOURNAL", help="a file that run --journal has written")
     again.add_argument("--json", action="store_true", help="write one JSON object a line")
-    check = _add(commands, "check", _check, "list the problems of scripts")
-    check.add_argument("files", nargs="+", metavar="FILE", help="a VoiceXML document")
+    _add_check(commands)
     _add(commands, "demo", _demo, "show a conference of real calls in a temporary folder")
     _add_account(commands, configured)
     _add_number(commands, configured)
@@ -117,6 +115,24 @@ def _add_run(commands: Any) -> None:
     run.add_argument(
         "--journal", type=Path, metavar="FILE", help="write what is needed to run it again"
     )
+
+
+def _add_check(commands: Any) -> None:
+    check = _add(commands, "check", _check, "list the problems of scripts and grammars")
+    check.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a script, a grammar, a folder of them, or - for standard input",
+    )
+    check.add_argument(
+        "--format",
+        choices=("text", "json", "sarif"),
+        default="text",
+        metavar="FORMAT",
+        help="text (one problem a line), json or sarif (SARIF 2.1.0)",
+    )
+    check.add_argument("--strict", action="store_true", help="count warnings as errors")
 
 
 def _add_account(commands: Any, configured: argparse.ArgumentParser) -> None:
@@ -280,26 +296,9 @@ def _replay(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from macros import Catalog
-    from vxml_engine.parser import check
+    from service import check_command
 
-    prepare = Catalog.load().expand
-    status = DONE
-    for name in given.files:
-        try:
-            with Path(name).open("rb") as opened:
-                source = opened.read(SOURCE_BYTES_READ_MAX)
-        except OSError as error:
-            print(f"{name}: cannot be read: {error.strerror}", file=sys.stderr)
-            status = UNUSABLE
-            continue
-        for problem in check(source, name, prepare):
-            mark = "" if problem.severity == "error" else f"{problem.severity}: "
-            where = f"{name}:{problem.line}:{problem.column}"
-            print(f"{where}: {mark}{problem.rule}: {problem.message}")
-            if problem.severity == "error":
-                status = max(status, WRONG)
-    return status
+    return check_command.run(given.paths, form=given.format, strict=given.strict)
 
 
 # Accounts, numbers, phones

@@ -59,8 +59,8 @@ from telephony.core import TrunkSettings
 from telephony.sdp import make_offer
 from telephony.uri import NameAddress, SipUri
 from vxml_engine.cache import DocumentCache
+from vxml_engine.check import check, for_upload
 from vxml_engine.effects import Fetch, Fetched, FetchFailed
-from vxml_engine.parser import check
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class House:
         self.phones = Phones(self.database, settings.sip.domain)
         self.numbers = Numbers(self.database)
         self.scripts = Scripts(
-            self.database, lambda source: check(source, "script", catalog.expand)
+            self.database, lambda source: for_upload(check(source, "script", catalog.expand))
         )
         self.calls = Calls(self.database, settings.node.id, self.now)
         self.conferences = Conferences(self)
@@ -109,8 +109,8 @@ class House:
             processes=settings.speech.processes,
             cache_bytes_max=settings.speech.cache_mib * 1024 * 1024,
         )
-        self.fetcher = Fetcher(settings.fetch, self._own_page)
         self.recordings = Recordings(self.folder / "recordings")
+        self.fetcher = Fetcher(settings.fetch, self._own_page, self.recordings.read)
         self.prompts = Prompts(
             self.folder / "sounds", self.speech, self.fetcher, self.recordings.find
         )

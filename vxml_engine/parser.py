@@ -1,4 +1,4 @@
-"""From bytes to a compiled document: safe parsing, places, preparation, checking.
+"""From bytes to a compiled document: safe parsing, places, preparation.
 
 No network, no document type is loaded, no entity is expanded; size, depth and number of elements
 are limited before anything is compiled.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from lxml import etree
 
 from vxml_engine.compiler import compile_vxml
 from vxml_engine.document import Document
-from vxml_engine.ecmascript import Ecmascript
 from vxml_engine.errors import DocumentError
 from vxml_engine.limits import (
     DOCUMENT_BYTES_MAX,
     DOCUMENT_DEPTH_MAX,
     DOCUMENT_ELEMENTS_MAX,
-    PROBLEMS_MAX,
 )
 from vxml_engine.problems import LocatedError, LocatedErrors, Problem
 from vxml_engine.reading import Positions, Reader
@@ -51,12 +50,13 @@ def parse_xml(body: bytes, url: str) -> etree._Element:
     Raises ``DocumentError`` when the bytes are no well-formed XML, declare entities, or go over
     a limit.  Each element's ``sourceline`` is the line where its tag begins.
     """
-    return _parse(body, url)[0]
+    return parse_with_places(body, url)[0]
 
 
-def _parse(body: bytes, url: str) -> tuple[etree._Element, _Places]:
+def parse_with_places(body: bytes, url: str) -> tuple[etree._Element, Places]:
+    """Parse as ``parse_xml`` does; also tell where the elements stand in the text."""
     root = parse_tree(body, url)
-    places = _Places(body, root)
+    places = Places(body, root)
     places.correct_lines()
     return root, places
 
@@ -107,7 +107,7 @@ def _check_tree(root: etree._Element, url: str) -> None:
         raise DocumentError(url, (Problem(1, 1, "limit", "error", message),))
 
 
-class _Places:
+class Places:
     """Where the elements' start tags begin.
 
     The parser knows only the line where a tag ends.  So where a tag goes over several lines, and
@@ -120,53 +120,96 @@ class _Places:
         self._encoding = root.getroottree().docinfo.encoding or "utf-8"
         # Kept as they are now: what is prepared may move or replace them.
         self._elements = list(root.iter(etree.Element))
-        self._found: dict[etree._Element, tuple[int, int]] | None = None
+        self._written: frozenset[etree._Element] = frozenset()
+        self._text = ""
+        self._found: dict[etree._Element, _Tag] | None = None
 
     def find(self, element: etree._Element) -> tuple[int, int]:
         """Line and column of an element's start tag."""
-        return self._all().get(element) or (source_line(element), 1)
+        tag = self._all().get(element)
+        return (source_line(element), 1) if tag is None else (tag.line, tag.column)
+
+    def is_written(self, element: etree._Element) -> bool:
+        """Whether the element stands in the text; False when a preparation has put it there."""
+        if not self._written:
+            self._written = frozenset(self._elements)
+        return element in self._written
+
+    def find_in_text(self, element: etree._Element, index: int, word: str) -> tuple[int, int]:
+        """Line and column of ``word``, at ``index`` of the text right after the start tag.
+
+        What is written for the text (references, CDATA) may be longer than it: ``word`` is
+        looked for from ``index`` on in its line.
+        """
+        tag = self._all().get(element)
+        if tag is None:
+            return self.find(element)
+        lines = (element.text or "")[:index].split("\n")
+        line = tag.end_line + len(lines) - 1
+        start = tag.end
+        for _ in lines[1:]:
+            start = self._text.find("\n", start) + 1
+        line_start = self._text.rfind("\n", 0, start) + 1
+        line_end = self._text.find("\n", start)
+        within = start + len(lines[-1])
+        found = self._text.find(word, within, None if line_end < 0 else line_end)
+        return line, (found if found >= 0 else within) - line_start + 1
 
     def correct_lines(self) -> None:
         """Give the elements the line where their tag begins, where that is another one."""
         if b"\0" not in self._body and _LONG_TAG.search(self._body) is None:
             return
-        for element, (line, _) in self._all().items():
-            set_source_line(element, line)
+        for element, tag in self._all().items():
+            set_source_line(element, tag.line)
 
-    def _all(self) -> dict[etree._Element, tuple[int, int]]:
+    def _all(self) -> dict[etree._Element, _Tag]:
         if self._found is None:
             self._found = self._locate()
         return self._found
 
-    def _locate(self) -> dict[etree._Element, tuple[int, int]]:
+    def _locate(self) -> dict[etree._Element, _Tag]:
         try:
             text = self._body.decode(self._encoding)
         except (LookupError, UnicodeDecodeError):
             return {}
-        text = text.replace("\r\n", "\n").removeprefix("\ufeff")
-        places: dict[etree._Element, tuple[int, int]] = {}
+        self._text = text = text.replace("\r\n", "\n").removeprefix("\ufeff")
+        places: dict[etree._Element, _Tag] = {}
         tags = _start_tags(text)
         for element in self._elements:
-            found = next(tags, None)
-            if found is None or found[0].rpartition(":")[2] != etree.QName(element).localname:
+            tag = next(tags, None)
+            if tag is None or tag.name.rpartition(":")[2] != etree.QName(element).localname:
                 return {}
-            places[element] = found[1]
+            places[element] = tag
         return places
 
 
-def _start_tags(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """A start tag: where it begins, and the line and the index in the text where it ends."""
+
+    name: str
+    line: int
+    column: int
+    end_line: int
+    end: int
+
+
+def _start_tags(text: str) -> Iterator[_Tag]:
     line, line_start = 1, 0
     for match in _START_TAG.finditer(text):
         if match["tag"] is None:
             continue
-        newlines = text.count("\n", line_start, match.start())
+        start, end = match.span()
+        newlines = text.count("\n", line_start, start)
         if newlines:
             line += newlines
-            line_start = text.rindex("\n", 0, match.start()) + 1
-        yield match["tag"], (line, match.start() - line_start + 1)
+            line_start = text.rindex("\n", 0, start) + 1
+        end_line = line + text.count("\n", start, end)
+        yield _Tag(match["tag"], line, start - line_start + 1, end_line, end)
 
 
-def _prepare(root: etree._Element, url: str, prepare: Prepare | None) -> None:
+def prepare_tree(root: etree._Element, url: str, prepare: Prepare | None) -> None:
+    """Let ``prepare`` change the tree; raises ``DocumentError`` for what it refuses."""
     if prepare is None:
         return
     try:
@@ -184,7 +227,8 @@ def _prepare(root: etree._Element, url: str, prepare: Prepare | None) -> None:
         raise DocumentError(url, found) from error
 
 
-def _compile(root: etree._Element, positions: Positions) -> tuple[Document | None, Reader]:
+def compile_tree(root: etree._Element, positions: Positions) -> tuple[Document | None, Reader]:
+    """The compiled document, None when it has errors; and the reader that collected them."""
     reader = Reader(positions)
     document = compile_vxml(root, reader)
     if any(problem.severity == "error" for problem in reader.problems):
@@ -194,32 +238,9 @@ def _compile(root: etree._Element, positions: Positions) -> tuple[Document | Non
 
 def load_document(body: bytes, url: str, prepare: Prepare | None = None) -> Document:
     """Parse, prepare and compile; raises ``DocumentError``."""
-    root, places = _parse(body, url)
-    _prepare(root, url, prepare)
-    document, reader = _compile(root, places.find)
+    root, places = parse_with_places(body, url)
+    prepare_tree(root, url, prepare)
+    document, reader = compile_tree(root, places.find)
     if document is None:
         raise DocumentError(url, tuple(sorted(reader.problems)))
     return document
-
-
-def check(body: bytes, url: str, prepare: Prepare | None = None) -> list[Problem]:
-    """Every problem of a document, by line: what keeps it from running, and what it will meet.
-
-    Beyond what ``load_document`` refuses: syntax of all ECMAScript, references within the
-    document, elements that are not supported, grammars nobody listens to.
-    """
-    try:
-        root, places = _parse(body, url)
-        _prepare(root, url, prepare)
-    except DocumentError as error:
-        return list(error.problems)
-    _, reader = _compile(root, places.find)
-    ecmascript = Ecmascript()
-    try:
-        for expression in reader.expressions:
-            fault = ecmascript.syntax_error(expression.source, program=expression.program)
-            if fault is not None:
-                reader.problem(expression.node, "ecmascript", f"{fault}: {expression.source}")
-    finally:
-        ecmascript.close()
-    return sorted(set(reader.problems))[:PROBLEMS_MAX]

@@ -7,8 +7,9 @@ import pytest
 from lxml import etree
 
 from vxml_engine import limits
+from vxml_engine.check import check
 from vxml_engine.errors import DocumentError
-from vxml_engine.parser import check, load_document, parse_xml
+from vxml_engine.parser import load_document, parse_xml
 from vxml_engine.problems import Problem
 
 URL = "http://test/start.vxml"
@@ -149,62 +150,6 @@ def test_any_encoding_is_read(encoding: str) -> None:
 def test_carriage_returns_count_as_one_line_end() -> None:
     (problem,) = check(f"{HEAD}\r\n<form>\r\n <blok/></form></vxml>".encode(), URL)
     assert (problem.line, problem.column) == (3, 2)
-
-
-# --- Every rule of the check
-
-
-RULES = [
-    # rule, severity, where it stands (a "^" is put before it), the document's content
-    ("root", "error", "<form/>", None),
-    ("version", "error", '<vxml version="3.0"><form/></vxml>', None),
-    ("xml", "error", '<vxml version="2.1"><form></vxml>', None),
-    ("attribute", "error", "^<form nmae='a'/>", ""),
-    ("attribute-missing", "error", "<form><block>^<assign name='a'/></block></form>", ""),
-    ("attribute-choice", "error", "<form><block>^<goto/></block></form>", ""),
-    ("attribute-value", "error", "<form>^<field name='a' modal='yes'/></form>", ""),
-    ("element-place", "error", "<form>^<assign name='a' expr='1'/></form>", ""),
-    ("element-unknown", "error", "<form>^<blok/></form>", ""),
-    ("text", "error", "^<form>text</form>", ""),
-    ("duplicate-id", "error", "<form id='a'/>^<form id='a'/>", ""),
-    ("duplicate-name", "error", "<form><block name='a'/>^<block name='a'/></form>", ""),
-    ("filled-name", "error", "^<form><filled namelist='a'/></form>", ""),
-    ("script-source", "error", "^<script src='a.js'>1</script><form/>", ""),
-    ("grammar-source", "error", "<form><field>^<grammar/></field></form>", ""),
-    ("grammar", "error", "<form>^<field type='digits?length=0'/></form>", ""),
-    ("ecmascript", "error", "<form>^<block cond='1 +'/></form>", ""),
-    ("ecmascript", "error", "^<script>var = 1</script><form/>", ""),
-    ("property", "warning", "^<property name='timout' value='1s'/><form/>", ""),
-    ("unknown-dialog", "warning", "<form><block>^<goto next='#b'/></block></form>", ""),
-    ("unknown-item", "warning", "<form><block>^<goto nextitem='b'/></block></form>", ""),
-    ("builtin", "warning", "<form>^<field type='colour'/></form>", ""),
-]
-
-
-@pytest.mark.parametrize(
-    ("rule", "severity", "content"),
-    [(rule, severity, content) for rule, severity, content, _ in RULES],
-    ids=[f"{rule}-{n}" for n, (rule, *_) in enumerate(RULES)],
-)
-def test_each_rule_of_the_check_has_a_place(rule: str, severity: str, content: str) -> None:
-    before, marked, after = content.partition("^")
-    whole = content if not marked else f"{HEAD}\n{before}\n{after}</vxml>"
-    found = [p for p in check(whole.encode(), URL) if p.rule == rule]
-    assert found, check(whole.encode(), URL)
-    assert found[0].severity == severity
-    assert found[0].message
-    if marked:
-        assert (found[0].line, found[0].column) == (3, 1)
-    if severity == "error" and rule != "ecmascript":
-        refused(whole.encode())
-
-
-def test_a_good_document_has_no_problems() -> None:
-    body = f"""{HEAD}<property name="timeout" value="3s"/><var name="a" expr="1"/>
-      <form id="f"><field name="d" type="digits"><prompt>Digits?</prompt>
-      <filled><if cond="d == a"><goto next="#f"/><else/><exit expr="d"/></if></filled>
-      </field></form></vxml>"""
-    assert check(body.encode(), URL) == []
 
 
 # --- Preparation
