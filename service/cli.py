@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("journal", metavar="JOURNAL", help="a file that run --journal has written")
     again.add_argument("--json", action="store_true", help="write one JSON object a line")
     _add_check(commands)
+    _add_graph(commands)
     _add(commands, "demo", _demo, "show a conference of real calls in a temporary folder")
     _add_account(commands, configured)
     _add_number(commands, configured)
@@ -133,6 +134,21 @@ def _add_check(commands: Any) -> None:
         help="text (one problem a line), json or sarif (SARIF 2.1.0)",
     )
     check.add_argument("--strict", action="store_true", help="count warnings as errors")
+
+
+def _add_graph(commands: Any) -> None:
+    graph = _add(commands, "graph", _graph, "draw where a script's dialogs lead")
+    graph.add_argument("file", metavar="FILE", help="a VoiceXML document")
+    graph.add_argument(
+        "--format",
+        choices=("svg", "dot", "mermaid"),
+        metavar="FORMAT",
+        help="svg (drawn by Graphviz), dot or mermaid; without it, what OUT's name says, else svg",
+    )
+    graph.add_argument(
+        "-o", dest="output", type=Path, metavar="OUT", help="the file to write; else it is printed"
+    )
+    graph.add_argument("--items", action="store_true", help="show the form items, too")
 
 
 def _add_account(commands: Any, configured: argparse.ArgumentParser) -> None:
@@ -299,6 +315,12 @@ def _check(given: argparse.Namespace) -> int:
     from service import check_command
 
     return check_command.run(given.paths, form=given.format, strict=given.strict)
+
+
+def _graph(given: argparse.Namespace) -> int:
+    from service import graph_command
+
+    return graph_command.run(given.file, form=given.format, output=given.output, items=given.items)
 
 
 # Accounts, numbers, phones
