@@ -14,7 +14,6 @@ from vxml_engine.reading import Node
 
 _CONTENT: Final = HANDLERS | {"block", "filled", "foreach"}
 _TO_ADDRESS: Final = frozenset({"goto", "submit", "choice", "link", "subdialog"})
-_WAITING: Final = frozenset({"vm:transfer"})
 
 
 def check_reach(subject: Subject) -> None:
@@ -231,9 +230,8 @@ class _Steps:
                 continue
             if piece.name == "goto":
                 return self._to(step, piece)
-            if piece.name in ("clear", *_WAITING) or lead_of(piece) is not None:
-                return None
-            if any(each.name == "clear" or lead_of(each) is not None for each in walk(piece)):
+            # A transfer waits for the caller; what may lead elsewhere makes it uncertain.
+            if any(lead_of(each) is not None for each in (piece, *walk(piece))):
                 return None
         return None
 

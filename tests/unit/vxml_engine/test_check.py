@@ -127,6 +127,7 @@ BROKEN = [
     ),
     ("undeclared-member", "<form>^<block cond='document.a'/></form>"),
     ("undeclared-member", "<form>^<block cond='dialog.a == 1'/></form>"),
+    ("undeclared-member", "<script>function f() { return ^document.a; }</script><form/>"),
     (
         "unknown-param",
         "<form><subdialog src='#b'>^<param name='a' expr='1'/></subdialog></form>"
@@ -150,6 +151,10 @@ BROKEN = [
         "<form><block/></form>^<menu id='b'><choice dtmf='1' next='#b'/></menu>",
     ),
     (
+        "unreachable-dialog",
+        "<menu dtmf='true'><choice eventexpr=\"'e' + 1\">a</choice></menu>^<form id='b'/>",
+    ),
+    (
         "unreachable-item",
         "<form id='a'><block><goto next='#a'/></block>^<field type='digits'/></form>",
     ),
@@ -165,6 +170,11 @@ BROKEN = [
         "endless-loop",
         "<form id='a'><block>^<goto next='#b'/></block></form>"
         "<form id='b'><block><goto next='#a'/></block></form>",
+    ),
+    (
+        "endless-loop",
+        "<form id='a'><block><if cond='1'><log>a</log></if><clear/>^<goto next='#a'/>"
+        "</block></form>",
     ),
     ("endless-loop", "<form><block name='a'>^<goto nextitem='a'/></block></form>"),
     ("endless-loop", "<catch event='my.a'>^<throw event='my.a.b'/></catch><form/>"),
@@ -348,8 +358,32 @@ def test_what_is_wrong_with_a_grammar_is_found(rule: str, text: str) -> None:
 def test_a_good_grammar_has_no_problems() -> None:
     around = Surroundings(Files(FILES))
     assert check_grammar(FILES["words.gram"].encode(), URL, around) == []
-    good = KEYS.replace("1</rule>", '<ruleref uri="keys.grxml"/></rule>')
+    good = KEYS.replace("1</rule>", '<ruleref uri="keys.grxml"/></rule>').replace(
+        "<rule", '<lexicon uri="none.pls"/><rule', 1
+    )
     assert check_grammar(good.encode(), URL, around) == []
+
+
+def test_a_fault_of_a_grammar_is_told_with_its_line() -> None:
+    for text in (
+        '<grammar version="1.0" root="r">\n<rule id="r">\n<ruleref uri="#none"/></rule></grammar>',
+        "#ABNF 1.0;\nroot $r;\n$r = $none;\n",
+    ):
+        (problem,) = check_grammar(text.encode(), URL)
+        assert (problem.rule, problem.line) == ("grammar", 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "only"),
+    [
+        ("<property name='timout' value='1s'/><form/>", "property"),
+        ("<form><block><goto next='#b'/></block></form>", "unknown-dialog"),
+        ("<form><field name='a'/></form>", "unanswerable"),
+        ("<form><block><exit/><exit/><exit/></block></form>", "dead-code"),
+    ],
+)
+def test_one_fault_is_told_once(content: str, only: str) -> None:
+    assert rules(content) == [only]
 
 
 # --- What is right is let alone
@@ -406,7 +440,20 @@ GOOD = [
     "</block></form>",
     "<form id='a'><block cond='Math.random() &lt; 0.5'><goto next='#a'/></block></form>",
     "<form><block><throw event='my.a'/></block><block>heard</block><catch event='my.a'/></form>",
+    "<form id='a'><block><vm:transfer dest='tel:+33'/><goto next='#a'/></block></form>",
+    "<form id='a'><block><goto next='empty.vxml'/></block></form>",
+    "<form id='a'><block><goto next='page.xml#a'/></block></form>",
     # What the caller can do
+    "<menu id='a'><choice next='#a'>a<grammar mode='dtmf' version='1.0' root='r'>"
+    "<rule id='r'>1</rule></grammar></choice></menu>",
+    "<form><field><option dtmf='1'>a</option></field></form>",
+    "<form><field><grammar srcexpr=\"'a' + '.grxml'\"/></field></form>",
+    "<form><field><grammar type='application/srgs'>#ABNF 1.0; mode dtmf; root $r; $r = 1;"
+    "</grammar></field></form>",
+    "<form><field type='digits'><prompt count='9'>a</prompt><noinput><assign name='dialog.n'"
+    " expr='1'/><exit/></noinput><nomatch><exit/></nomatch></field><var name='n'/></form>",
+    "<form><field name='a' type='digits'><prompt count='9'>a</prompt><noinput><exit/></noinput>"
+    "<nomatch><exit/></nomatch></field><block><goto nextitem='a'/></block></form>",
     f"<form>{KEYS}<initial/><field name='a'/></form>",
     f"<form><field name='a'>{KEYS}{SPOKEN}</field></form>",
     "<form><field name='a'><grammar src='http://elsewhere/a.grxml'/></field></form>",
@@ -418,6 +465,8 @@ GOOD = [
     "<noinput><exit/></noinput><nomatch><exit/></nomatch><form><field type='digits'>"
     "<prompt count='5'>a</prompt><noinput>Again<reprompt/></noinput></field></form>",
     # Events
+    "<form><catch event='my.own'/><subdialog src='#b'/></form>"
+    "<form id='b'><block><return event='my.own'/></block></form>",
     "<catch event='error.badfetch.http.404 error.unsupported.move . my.own'/><form/>",
     "<catch event='connection.disconnect error.connection help'/><form/>",
     "<form><catch event='my'/><block><throw event='my.event'/></block></form>",
@@ -435,9 +484,11 @@ GOOD = [
     "<form><block><macro name='transfer'><input name='to' value='conf:12a34b'/></macro>"
     "</block></form>",
 ]
-NOT_MEANT = {"no-keys", "not-portable"}
+NOT_MEANT = {"not-portable"}
 OWN = {
     **FILES,
+    "empty.vxml": f"{HEAD}</vxml>",
+    "page.xml": "<html/>",
     "own.js": "function shared(a) { return a; }",
 }
 

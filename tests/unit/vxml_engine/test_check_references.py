@@ -36,6 +36,7 @@ def used(source: str) -> list[str]:
         ("class A extends B { m(c) { return A + c; } static d = e }", ["B", "e"]),
         ("(class A {}); A", ["A"]),
         ("try { a } catch (e) { e } e", ["a", "e"]),
+        ("function f() { try {} catch (e) { var x; } return x; }", []),
         ("x: while (1) { break x; }", []),
         ("switch (a) { case b: let c; c; }", ["a", "b"]),
     ],

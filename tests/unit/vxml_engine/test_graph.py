@@ -1,5 +1,6 @@
 """The dialog flow as a graph: every way out of a dialog is an arrow with what it is for."""
 
+import re
 import shutil
 import subprocess
 
@@ -161,6 +162,13 @@ def test_with_items_each_form_item_is_a_step() -> None:
         "from anywhere in it -> exit [on noinput]",
         "form b -> end",
     ]
+
+
+def test_dialogs_are_told_apart_by_their_shape() -> None:
+    graph = read_graph(f"{HEAD}<form id='a'/><menu id='b'/></vxml>".encode(), URL)
+    dot = write_dot(graph)
+    assert re.search(r'label="form a".*shape=box', dot)
+    assert re.search(r'label="menu b".*shape=hexagon', dot)
 
 
 def test_a_long_text_is_cut() -> None:
