@@ -185,6 +185,36 @@ class Oracle:
             yield at, ()
 
 
+def repeats_nothing(grammar: Mapping[str, Tree]) -> bool:
+    """Whether something is repeated without end that may be said without a word."""
+
+    def empty(tree: Tree) -> bool:
+        match tree:
+            case ("token", _) | ("special", "VOID"):
+                return False
+            case ("rule", name):
+                return empty(grammar[name])
+            case ("sequence", parts):
+                return all(empty(part) for part in parts)
+            case ("alternatives", branches):
+                return any(empty(part) for _, part in branches)
+            case ("repeat", inner, (least, _)):
+                return not least or empty(inner)
+        return True
+
+    def found(tree: Tree) -> bool:
+        match tree:
+            case ("sequence", parts):
+                return any(found(part) for part in parts)
+            case ("alternatives", branches):
+                return any(found(part) for _, part in branches)
+            case ("repeat", inner, (_, most)):
+                return (most is None and empty(inner)) or found(inner)
+        return False
+
+    return any(found(tree) for tree in grammar.values())
+
+
 def ends_of(grammar: Mapping[str, Tree], words: Sequence[str]) -> bool:
     """Whether a grammar, however its rules refer to each other, accepts the words.
 

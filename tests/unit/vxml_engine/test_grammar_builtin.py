@@ -182,6 +182,8 @@ def test_every_type_is_tested_in_both_modes(name: str, mode: str) -> None:
     [
         ("weather", "there is no builtin type 'weather'"),
         ("number?sign=no", "number: unknown parameter sign"),
+        ("number?y=1", "number: unknown parameter y"),
+        ("date?length=8", "date: unknown parameter length"),
         ("digits?long=yes;wide=no", "digits: unknown parameter long, wide"),
         ("boolean?length=3", "boolean: unknown parameter length"),
         ("digits?minlength=5;maxlength=3", "maxlength=3 is less than minlength=5"),

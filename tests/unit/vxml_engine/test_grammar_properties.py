@@ -16,6 +16,7 @@ from tests.kit.random_grammars import (
     as_xml,
     ends_of,
     grammars,
+    repeats_nothing,
 )
 from vxml_engine.cache import DocumentCache
 from vxml_engine.errors import GrammarError
@@ -46,6 +47,8 @@ def test_both_forms_say_the_same(grammar: Mapping[str, Tree], words: list[str]) 
 def test_the_preferred_way_is_the_first_that_fits(
     grammar: Mapping[str, Tree], words: list[str]
 ) -> None:
+    # Which of the ways is preferred that go through nothing again and again is left open.
+    assume(not repeats_nothing(grammar))
     try:
         expected = Oracle(grammar, words).preferred()
     except TooMuch:
