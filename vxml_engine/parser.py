@@ -195,12 +195,13 @@ class _Tag:
 
 
 def _start_tags(text: str) -> Iterator[_Tag]:
-    line, line_start = 1, 0
+    line, line_start, counted = 1, 0, 0
     for match in _START_TAG.finditer(text):
         if match["tag"] is None:
             continue
         start, end = match.span()
-        newlines = text.count("\n", line_start, start)
+        newlines = text.count("\n", counted, start)
+        counted = start
         if newlines:
             line += newlines
             line_start = text.rindex("\n", 0, start) + 1
