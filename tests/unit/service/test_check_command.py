@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from service import cli
+from service.config import load
+from service.house import House
 from vxml_engine.check import RULES
 
 HEAD = '<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml">'
@@ -194,3 +196,18 @@ def test_as_sarif_what_cannot_be_read_is_a_notification(
     assert not invocation["executionSuccessful"]
     (notification,) = invocation["toolExecutionNotifications"]
     assert "none.vxml" in notification["message"]["text"]
+
+
+# --- What is uploaded
+
+
+async def test_a_script_is_not_refused_for_what_it_means(tmp_path: Path) -> None:
+    settings = load(None, {"VOICEMASHUP_NODE_DATA_FOLDER": str(tmp_path)})
+    house = House(settings)
+    try:
+        (meant,) = house.scripts.check(WRONG.encode())
+        (written,) = house.scripts.check(WRONG.replace("block", "blok").encode())
+    finally:
+        await house.close()
+    assert (meant.rule, meant.severity) == ("undeclared-variable", "warning")
+    assert (written.rule, written.severity) == ("element-unknown", "error")

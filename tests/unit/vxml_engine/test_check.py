@@ -99,6 +99,7 @@ BROKEN = [
     ("undeclared-variable", "<form>^<block cond='a == 1'/></form>"),
     ("undeclared-variable", "<form><block>^<assign name='a' expr='1'/></block></form>"),
     ("undeclared-variable", "<form><block>^<assign name='dialog.a' expr='1'/></block></form>"),
+    ("undeclared-variable", "<form>^<block cond='!a'/></form>"),
     ("undeclared-variable", "<form><block>^<clear namelist='a'/></block></form>"),
     ("undeclared-variable", "<form><block>^<submit next='a.php' namelist='a'/></block></form>"),
     ("undeclared-variable", "<form><block>^<foreach item='i' array='a'/></block></form>"),
@@ -225,6 +226,11 @@ BROKEN = [
         "grammar-keys",
         "<form><field>^<grammar version='1.0' root='r'><rule id='r'><one-of><item>1</item>"
         "<item>2</item></one-of></rule></grammar></field></form>",
+    ),
+    (
+        "grammar-keys",
+        "<form><field>^<grammar version='1.0' root='r' tag-format='semantics/1.0'><rule id='r'>1"
+        "<tag>out = 'one'</tag></rule></grammar></field></form>",
     ),
     ("grammar-type", "<form><field>^<grammar type='application/x-gsl'>a</grammar></field></form>"),
     (
@@ -443,6 +449,7 @@ GOOD = [
     "<form id='a'><block><vm:transfer dest='tel:+33'/><goto next='#a'/></block></form>",
     "<form id='a'><block><goto next='empty.vxml'/></block></form>",
     "<form id='a'><block><goto next='page.xml#a'/></block></form>",
+    "<form id='a'><block><goto next='broken.xml#a'/></block></form>",
     # What the caller can do
     "<menu id='a'><choice next='#a'>a<grammar mode='dtmf' version='1.0' root='r'>"
     "<rule id='r'>1</rule></grammar></choice></menu>",
@@ -452,6 +459,8 @@ GOOD = [
     "</grammar></field></form>",
     "<form><field type='digits'><prompt count='9'>a</prompt><noinput><assign name='dialog.n'"
     " expr='1'/><exit/></noinput><nomatch><exit/></nomatch></field><var name='n'/></form>",
+    "<property name='universals' value='help'/><form><field type='digits'><prompt count='9'>a"
+    "</prompt><noinput><exit/></noinput><nomatch><exit/></nomatch></field></form>",
     "<form><field name='a' type='digits'><prompt count='9'>a</prompt><noinput><exit/></noinput>"
     "<nomatch><exit/></nomatch></field><block><goto nextitem='a'/></block></form>",
     f"<form>{KEYS}<initial/><field name='a'/></form>",
@@ -489,6 +498,7 @@ OWN = {
     **FILES,
     "empty.vxml": f"{HEAD}</vxml>",
     "page.xml": "<html/>",
+    "broken.xml": "<html>",
     "own.js": "function shared(a) { return a; }",
 }
 

@@ -149,7 +149,7 @@ def test_each_way_out_is_an_arrow(content: str, expected: list[str]) -> None:
 
 def test_with_items_each_form_item_is_a_step() -> None:
     content = (
-        "<form id='a'><block>Hi</block><field name='f' type='digits'><filled><goto nextitem='g'/>"
+        "<form id='a'><block>Hi</block><field name='f' type='digits'><filled><goto nextitem='f'/>"
         "</filled></field><block name='g'><goto next='#b'/></block><noinput><exit/>"
         "</noinput></form>"
         "<form id='b'/>"
@@ -158,6 +158,7 @@ def test_with_items_each_form_item_is_a_step() -> None:
         "start -> block line 2",
         "block line 2 -> field f",
         "field f -> block g",
+        "field f -> field f",
         "block g -> form b",
         "from anywhere in it -> exit [on noinput]",
         "form b -> end",
