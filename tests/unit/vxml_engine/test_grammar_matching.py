@@ -244,6 +244,20 @@ def test_the_beginning_tells_the_form() -> None:
     assert not is_abnf("ABNF 1.0;")
 
 
+def test_what_a_header_tells_is_in_the_tree() -> None:
+    tree = parse_abnf(
+        "#ABNF 1.0; language en-GB; mode dtmf; root $r; base <http://a.example/>;"
+        """ meta "author" is 'A. "B." C'; http-equiv "Expires" is "0"; lexicon <x.pls>; $r = 1;"""
+    )
+    assert sorted(tree.attrib.values()) == ["1.0", "dtmf", "en-GB", "http://a.example/", "r"]
+    told = [(element.tag, *sorted(element.attrib.items())) for element in tree]
+    assert told[:3] == [
+        ("meta", ("content", 'A. "B." C'), ("name", "author")),
+        ("meta", ("content", "0"), ("http-equiv", "Expires")),
+        ("lexicon", ("uri", "x.pls")),
+    ]
+
+
 def test_a_line_is_counted_from_where_the_text_begins() -> None:
     with pytest.raises(GrammarError) as caught:
         parse_abnf("#ABNF 1.0;\n$r = a\n  (b;", line=10)
