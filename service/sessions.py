@@ -39,7 +39,6 @@ from vxml_engine.effects import (
     TransferFailed,
     Transferred,
 )
-from vxml_engine.grammar.network import Matcher
 from vxml_engine.session import Connection, Session, SessionResult
 
 if TYPE_CHECKING:
@@ -335,7 +334,6 @@ class _RecordingKeys:
 
     def _begin(self) -> None:
         self._collector = InputCollector(self._networks, self._settings, ())
-        self._matchers = [Matcher(network) for network in self._networks]
         self._last = ""
 
     @property
@@ -357,8 +355,6 @@ class _RecordingKeys:
     def _press(self, key: str) -> None:
         self._last = key
         self._collector.digit(key, self._clock())
-        for matcher in self._matchers:
-            matcher.feed(key)
         self._judge()
 
     def _judge(self) -> None:
@@ -366,7 +362,7 @@ class _RecordingKeys:
         result = self._collector.result
         if result is not None and result.kind == "match":
             self.match = result
-        elif result is not None or not any(matcher.possible for matcher in self._matchers):
+        elif result is not None or not self._collector.possible:
             self.stray = self._last
             self._begin()
 

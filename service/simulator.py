@@ -11,18 +11,18 @@ import wave
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from vxml_engine.cache import DocumentCache
 from vxml_engine.effects import Fetch, Fetched, FetchFailed
+from vxml_engine.grammar.network import KEYS
 from vxml_engine.journal import Recorder, Replayed, Start, replay
 from vxml_engine.limits import DOCUMENT_BYTES_MAX
 from vxml_engine.parser import Prepare
 from vxml_engine.session import Connection, SessionResult
 from vxml_engine.testing.driver import (
-    KEYS,
     TRANSFER_RESULTS,
     Answer,
     HangUp,
@@ -35,6 +35,8 @@ from vxml_engine.testing.driver import (
     Turn,
     VirtualCall,
     Wanted,
+    ends_a_transfer,
+    read_file,
 )
 
 _HELP: Final = "[type keys or words; an empty line is silence; h hangs up]"
@@ -65,7 +67,7 @@ def run_script(
     start_url = _start_url(path_or_url)
     left = Recording() if recording is None else read_recording(recording)
     caller = _Caller(turns, transfers, input, None if as_json else output)
-    tell = _json_teller(output) if as_json else _text_teller(output)
+    tell = _teller(output, as_json=as_json)
     with httpx.Client(follow_redirects=True, max_redirects=5) as client:
         fetcher = _Fetcher(client, local=start_url.startswith("file:"), recording=recording)
         call = VirtualCall(fetcher.fetch, tell, left)
@@ -103,7 +105,7 @@ def replay_journal(
     def fetch(_: Fetch) -> FetchFailed:
         raise AssertionError("a replay fetches nothing")
 
-    call = VirtualCall(fetch, _json_teller(output) if as_json else _text_teller(output))
+    call = VirtualCall(fetch, _teller(output, as_json=as_json))
     replayed = replay(packed, DocumentCache(prepare), call.observe, call.retell)
     if replayed.result is not None:
         call.end(replayed.result)
@@ -166,7 +168,7 @@ def caller_turns(options: Sequence[tuple[str, str] | str]) -> list[Turn]:
 def transfer_answer(text: str) -> TransferAnswer:
     """How a transfer ends, from RESULT or RESULT:SECONDS; raises `BadOption`."""
     result, colon, seconds = text.partition(":")
-    if result not in TRANSFER_RESULTS and not result.startswith("error."):
+    if not ends_a_transfer(result):
         known = ", ".join(TRANSFER_RESULTS)
         raise BadOption(f"{result!r} is no result of a transfer: {known} or an event error....")
     if not colon:
@@ -190,21 +192,16 @@ def session_variables(texts: Sequence[str]) -> dict[str, str]:
 # What is written
 
 
-def _json_teller(output: TextIO) -> Callable[[Happening], None]:
-    def tell(happening: Happening) -> None:
-        told: dict[str, Any] = {"event": happening.event, "at_s": happening.at_s}
-        if happening.url and happening.event != "exit":
-            told |= {"file": happening.url, "line": happening.line}
-        output.write(json.dumps(told | happening.details, ensure_ascii=False) + "\n")
-
-    return tell
+def _teller(output: TextIO, *, as_json: bool) -> Callable[[Happening], None]:
+    write = _json_line if as_json else _line
+    return lambda happening: print(write(happening), file=output)
 
 
-def _text_teller(output: TextIO) -> Callable[[Happening], None]:
-    def tell(happening: Happening) -> None:
-        output.write(_line(happening) + "\n")
-
-    return tell
+def _json_line(happening: Happening) -> str:
+    told: dict[str, Any] = {"event": happening.event, "at_s": happening.at_s}
+    if happening.url and happening.event != "exit":
+        told |= {"file": happening.url, "line": happening.line}
+    return json.dumps(told | happening.details, ensure_ascii=False)
 
 
 def _line(happening: Happening) -> str:
@@ -327,7 +324,7 @@ class _Fetcher:
         """Fetch within the time and size a call would allow."""
         match urlsplit(effect.url).scheme:
             case "file" if self._local:
-                return _read_file(effect.url)
+                return read_file(effect.url)
             case "http" | "https":
                 try:
                     return self._request(effect)
@@ -362,13 +359,3 @@ class _Fetcher:
         if self._recording is not None and value == self._recording.resolve().as_uri():
             return self._recording.name, self._recording.read_bytes()
         return None, value
-
-
-def _read_file(url: str) -> Fetched | FetchFailed:
-    path = Path(unquote(urlsplit(url).path))
-    try:
-        with path.open("rb") as file:
-            body = file.read(DOCUMENT_BYTES_MAX + 1)
-    except OSError as error:
-        return FetchFailed("error.badfetch", f"{path}: {error.strerror}")
-    return Fetched(url, 200, "", body)

@@ -121,6 +121,23 @@ class InputCollector:
         else:
             self.result = Collected("noinput")
 
+    def run_out(self, now: float) -> float:
+        """Let the time pass from ``now`` on until the input has ended; returns when that is.
+
+        For drivers whose time is virtual; the prompts must have ended.
+        """
+        while self.result is None:
+            due = self.get_timer()
+            assert due is not None, "a collector without a result waits for something"
+            now = max(now, due)
+            self.handle_timer(now)
+        return now
+
+    @property
+    def possible(self) -> bool:
+        """Whether the keys so far match a grammar, or more of them could."""
+        return any(matcher.possible for matcher in self._matchers)
+
     # What follows from it
 
     def _accepted(self, key: str) -> bool:

@@ -30,9 +30,8 @@ from vxml_engine.grammar.srgs_xml import compile_srgs
 from vxml_engine.properties import KNOWN
 from vxml_engine.reading import Node, Reader, element_name
 from vxml_engine.tree import source_line
-from vxml_engine.vocabulary import XML_NAMESPACE
+from vxml_engine.vocabulary import HANDLERS, XML_NAMESPACE
 
-_HANDLERS: Final = frozenset({"catch", "error", "help", "noinput", "nomatch"})
 _MODES: Final[tuple[Mode, ...]] = ("dtmf", "voice")
 _ABNF_TYPES: Final = frozenset({"application/srgs"})
 _XML_TYPES: Final = frozenset({"", "application/srgs+xml", "application/xml", "text/xml"})
@@ -68,7 +67,7 @@ def compile_vxml(element: etree._Element, reader: Reader) -> d.Document | None:
     if version not in ("2.0", "2.1", ""):
         reader.problem(root, "version", f"version='{version}' is not 2.0 or 2.1")
     parts = _read_parts(reader, root)
-    identifiers = [dialog.id for dialog in parts.dialogs if dialog.id is not None]
+    identifiers = {dialog.id for dialog in parts.dialogs}
     seen: set[str] = set()
     for node in root.nodes():
         identifier = node.get("id")
@@ -148,7 +147,7 @@ def _read_child(reader: Reader, node: Node, parts: _Parts) -> None:
             parts.choices.append(node)
         case "param":
             parts.parameters.append(_parameter(node))
-        case name if name in _HANDLERS:
+        case name if name in HANDLERS:
             parts.catches.append(compile_catch(reader, node))
         case name:
             assert name in ("meta", "metadata"), name
@@ -343,11 +342,6 @@ def _field(reader: Reader, node: Node, index: int) -> _Item:
     if (reference := node.get("type")) is not None:
         parts.grammars += _builtin(reader, node, reference, _MODES)
     common = _common(node, index, parts)
-    networks = [g.network for g in parts.grammars if isinstance(g, d.InlineGrammar)]
-    networks += [network for option in parts.options for network in option.networks]
-    unknown = len(networks) < len(parts.grammars)
-    if not unknown and all(network.mode == "voice" for network in networks):
-        reader.warn(node, "no-keys", "the field has no grammar that a key could match")
     item = d.Field(
         common=common,
         slot=node.get("slot", common.name),

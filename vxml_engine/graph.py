@@ -13,10 +13,11 @@ from typing import Final, Literal
 
 from vxml_engine.check.flow import Lead, branches, lead_of
 from vxml_engine.check.reach import takes
-from vxml_engine.check.subject import FORM_ITEMS, HANDLERS, Subject, Surroundings, walk
+from vxml_engine.check.subject import Subject, Surroundings, walk
 from vxml_engine.errors import DocumentError
 from vxml_engine.parser import Prepare, compile_tree, parse_with_places, prepare_tree
 from vxml_engine.reading import Node
+from vxml_engine.vocabulary import FORM_ITEMS, HANDLERS
 
 VertexKind = Literal[
     "start", "form", "menu", "item", "anywhere", "document", "number", "event", "computed", "end"

@@ -181,6 +181,10 @@ class Interpreter:
         """A property's value, from 0 to 1."""
         return level_property(name, self.property_value(name))
 
+    def maxnbest(self) -> int:
+        """How many results an input may have."""
+        return max(1, whole_property("maxnbest", self.property_value("maxnbest")))
+
     def speech_settings(self) -> SpeechSettings:
         """What a recognizer is to know here (VoiceXML 2.0 6.3.2)."""
         return SpeechSettings(
@@ -191,7 +195,7 @@ class Interpreter:
             confidencelevel=self.level("confidencelevel"),
             sensitivity=self.level("sensitivity"),
             speedvsaccuracy=self.level("speedvsaccuracy"),
-            maxnbest=max(1, whole_property("maxnbest", self.property_value("maxnbest"))),
+            maxnbest=self.maxnbest(),
             hotword=self.property_value("bargeintype").strip() == "hotword",
         )
 

@@ -7,7 +7,7 @@ and its document-wide dialogs, of the application's root.  Each knows what a mat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vxml_engine import document as d
@@ -72,8 +72,7 @@ def listen(interpreter: Interpreter, form: d.Form, item: d.FormItem) -> Run[List
         if network.mode not in modes:
             unheard = True
             continue
-        found = Active(network, active.document, active.destination, active.option, active.form)
-        (keys if network.mode == "dtmf" else speech).append(found)
+        (keys if network.mode == "dtmf" else speech).append(replace(active, network=network))
     if not keys and not speech and not isinstance(item, d.RecordItem):
         raise _nothing_to_hear(unheard)
     return Listening(tuple(keys), tuple(speech))
@@ -273,8 +272,7 @@ def _understand(
 ) -> Input:
     results: list[dict[str, Any]] = []
     first: Active | None = None
-    most = interpreter.speech_settings().maxnbest
-    for said in utterances[:most]:
+    for said in utterances[: interpreter.maxnbest()]:
         for active in candidates:
             value = _interpretation(interpreter, active, said.text, mode)
             if value is not None:

@@ -34,6 +34,7 @@ def _words(text: str) -> frozenset[str]:
 
 _FETCH = "fetchhint fetchtimeout maxage maxstale"
 _EVENT_HANDLERS = "catch error help noinput nomatch"
+HANDLERS: Final = _words(_EVENT_HANDLERS)
 _SPEECH = "audio break emphasis enumerate foreach mark p phoneme prosody s say-as sub value voice"
 _IN_PROMPT = _SPEECH + " desc lexicon metadata meta"
 EXECUTABLE: Final = _words(
@@ -42,6 +43,7 @@ EXECUTABLE: Final = _words(
 )
 _EXECUTABLE = " ".join(sorted(EXECUTABLE))
 _FORM_ITEMS = "block field initial object record subdialog transfer"
+FORM_ITEMS: Final = _words(_FORM_ITEMS)
 _ITEM = "name expr cond"
 _INPUT_CHILDREN = _EVENT_HANDLERS + " filled prompt property value audio enumerate"
 _LEADS_TO = _words("next expr event eventexpr")

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import itertools
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,7 +15,6 @@ from tests.kit.web import Asked, Web, answer
 
 NUMBER = "33199000003"
 CALLERS = itertools.count(33612350001)
-STORED_S_MAX = 10.0
 HEAD = '<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml">'
 
 
@@ -56,20 +54,6 @@ def page(form: str, *fields: str) -> bytes:
     return answer(f"{HEAD}<form>{form}</form></vxml>".encode(), *fields)
 
 
-async def entries(service: ServiceProcess, call: Call, kind: str, key: str) -> list[str]:
-    """Return what a call's timeline says of a kind, once the call is stored."""
-    until = time.monotonic() + STORED_S_MAX
-    ended = f"from calls where caller = '{call.caller}' and state = 'ended'"
-    while not service.rows(f"select 1 {ended}"):
-        assert time.monotonic() < until, "the call is not stored"
-        await asyncio.sleep(0.1)
-    rows = service.rows(
-        f"select json_extract(detail, '$.{key}') from call_events"
-        f" where call_id = (select id {ended}) and kind = '{kind}' order by sequence"
-    )
-    return [text for (text,) in rows]
-
-
 async def test_a_sound_is_heard_and_asked_for_once_while_it_is_fresh(
     service: ServiceProcess, phone: Phone, web: Web
 ) -> None:
@@ -106,7 +90,7 @@ async def test_each_call_has_its_own_cookies_on_its_way_through_documents(
             <block><submit next="{web.url("/in")}" method="post" namelist="pin"/></block>""",
         )
         assert await call.ended() == "them"
-        assert await entries(service, call, "log", "text") == ["there"]
+        assert await service.entries(call.caller, "log", "text") == ["there"]
     assert web.targets() == ["POST /in", "GET /home", "GET /next"] * 2
     assert [one.body for one in web.asked] == [b"pin=1+2", b"", b""] * 2
     assert [one.header.get("cookie") for one in web.asked] == [
@@ -145,7 +129,7 @@ async def test_what_goes_wrong_is_an_event_that_a_script_can_catch(
             <block><goto next="{web.url("/drip?pin=1234")}" fetchtimeout="500ms"/></block>""",
     )
     assert await call.ended() == "them"
-    told = await entries(service, call, "log", "text")
+    told = await service.entries(call.caller, "log", "text")
     assert told[0].startswith(f"error.badfetch: {web.url('/drip')}?…: no answer in 0.5 s")
     assert told[1].startswith("error.badfetch: ")
     assert "FETCH_BYTES_MAX" in told[1]
@@ -171,7 +155,7 @@ async def test_what_was_recorded_is_sent_as_its_audio(
     call.send_silence()
     await call.press("#")
     assert await call.ended() == "them"
-    assert await entries(service, call, "log", "text") == ["thanks"]
+    assert await service.entries(call.caller, "log", "text") == ["thanks"]
     (asked,) = web.asked
     assert asked.header["content-type"].startswith("multipart/form-data; boundary=")
     assert b'name="message"; filename="recording.wav"' in asked.body
@@ -193,7 +177,7 @@ async def test_private_addresses_are_refused_unless_configured(
                 <block><goto next="{web.url("/a")}"/></block>""",
         )
         assert await call.ended() == "them"
-        (told,) = await entries(service, call, "log", "text")
+        (told,) = await service.entries(call.caller, "log", "text")
         assert "127.0.0.1 is at an address that is not public ([fetch] allow_private" in told
         assert web.asked == []
     finally:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +11,6 @@ from tests.kit.service_process import ServiceProcess
 
 NUMBER = "33199000003"
 BEEP_HZ = 1000
-STORED_S_MAX = 10.0
 CALLERS = itertools.count(33612345001)
 
 SCRIPT = """<vxml version="2.1" xmlns="http://www.w3.org/2001/vxml">
@@ -54,20 +52,6 @@ async def dial(service: ServiceProcess, phone: Phone, **more: str) -> Call:
     return call
 
 
-async def logs_of(service: ServiceProcess, call: Call) -> list[str]:
-    """Return what a call's script has logged, once the call is stored."""
-    until = time.monotonic() + STORED_S_MAX
-    ended = f"from calls where caller = '{call.caller}' and state = 'ended'"
-    while not service.rows(f"select 1 {ended}"):
-        assert time.monotonic() < until, "the call is not stored"
-        await asyncio.sleep(0.1)
-    rows = service.rows(
-        "select json_extract(detail, '$.text') from call_events"
-        f" where call_id = (select id {ended}) and kind = 'log' order by sequence"
-    )
-    return [text for (text,) in rows]
-
-
 def recordings_of(service: ServiceProcess) -> list[str]:
     """Return the names of the recordings on the disk."""
     return [path.name for path in (service.folder / "data" / "recordings").iterdir()]
@@ -87,7 +71,7 @@ async def test_what_is_said_until_a_key_is_played_back(
     assert (await call.listen(0.5)).level_dbfs(440) == pytest.approx(-16, abs=1)
     assert len(recordings_of(service)) == 1
     assert await call.ended() == "them"
-    ended, length = await logs_of(service, call)
+    ended, length = await service.entries(call.caller, "log", "text")
     assert ended == "ended # false"
     duration_ms, size = map(int, length.split()[1:])
     assert 1200 < duration_ms < 2200
@@ -98,7 +82,7 @@ async def test_what_is_said_until_a_key_is_played_back(
 async def test_nobody_who_speaks_is_no_input(service: ServiceProcess, phone: Phone) -> None:
     call = await dial(service, phone)
     assert await call.ended() == "them"
-    assert await logs_of(service, call) == ["nobody"]
+    assert await service.entries(call.caller, "log", "text") == ["nobody"]
     assert recordings_of(service) == []
 
 
@@ -108,13 +92,16 @@ async def test_silence_ends_it_and_so_does_the_time(service: ServiceProcess, pho
     await asyncio.sleep(0.5)
     call.send_silence()
     assert await call.ended() == "them"
-    assert (await logs_of(service, call))[0] == "ended undefined false"
+    assert (await service.entries(call.caller, "log", "text"))[0] == "ended undefined false"
     call = await dial(service, phone, beep="false", maxtime="1s")
     call.send_tone(440)
     await asyncio.sleep(1.5)
     call.send_silence()
     assert await call.ended() == "them"
-    assert await logs_of(service, call) == ["ended undefined true", "length 1000 16044"]
+    assert await service.entries(call.caller, "log", "text") == [
+        "ended undefined true",
+        "length 1000 16044",
+    ]
 
 
 async def test_a_caller_who_hangs_up_leaves_what_was_said(
@@ -124,12 +111,12 @@ async def test_a_caller_who_hangs_up_leaves_what_was_said(
     call.send_tone(440)
     await asyncio.sleep(1.0)
     await call.hangup()
-    (left,) = await logs_of(service, call)
+    (left,) = await service.entries(call.caller, "log", "text")
     assert left.startswith("gone, left ")
     assert 500 < int(left.split()[-1]) < 1500
     call = await dial(service, phone, beep="false")
     await call.hangup()
-    assert await logs_of(service, call) == ["gone, left nothing"]
+    assert await service.entries(call.caller, "log", "text") == ["gone, left nothing"]
     assert recordings_of(service) == []
 
 
@@ -146,7 +133,7 @@ async def test_only_a_grammar_s_keys_end_it_without_dtmfterm(
     await call.press("99")
     call.send_silence()
     assert await call.ended() == "them"
-    assert (await logs_of(service, call))[0] == "ended undefined false"
+    assert (await service.entries(call.caller, "log", "text"))[0] == "ended undefined false"
 
 
 async def test_a_key_stops_the_prompt_and_the_recording_begins(
@@ -163,10 +150,10 @@ async def test_a_key_stops_the_prompt_and_the_recording_begins(
     call.send_silence()
     await call.press("2")
     assert await call.ended() == "them"
-    assert (await logs_of(service, call))[0] == "ended 2 false"
+    assert (await service.entries(call.caller, "log", "text"))[0] == "ended 2 false"
 
 
 async def test_a_form_that_is_not_known_is_refused(service: ServiceProcess, phone: Phone) -> None:
     call = await dial(service, phone, type="video/mp4")
     assert await call.ended() == "them"
-    assert await logs_of(service, call) == ["error error.unsupported.format"]
+    assert await service.entries(call.caller, "log", "text") == ["error error.unsupported.format"]

@@ -362,10 +362,8 @@ def _press(collector: InputCollector, turn: str) -> tuple[Collected, float]:
             now = _wait(collector, now, float(said.strip("[]")))
         if collector.result is not None:
             return collector.result, now
-    while collector.result is None:
-        due = collector.get_timer()
-        assert due is not None
-        now = _wait(collector, now, due - now)
+    now = collector.run_out(now)
+    assert collector.result is not None
     return collector.result, now
 
 

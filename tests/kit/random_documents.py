@@ -38,7 +38,7 @@ from vxml_engine.effects import (
     Utterance,
 )
 from vxml_engine.session import SessionResult
-from vxml_engine.vocabulary import EXECUTABLE, RULES
+from vxml_engine.vocabulary import EXECUTABLE, FORM_ITEMS, RULES
 
 BASE = "http://test/"
 DEPTH_MAX = 6
@@ -126,7 +126,6 @@ SCRIPTS = (
     "var s = 1;", "function f() { return a; }", "a = 1;", "missing = 1;", "throw 'x';", "}",
     "for (var i = 0; i < 1000; i++);", "var big = new Array(100); big.join('x');",
 )  # fmt: skip
-FORM_ITEMS = ("field", "record", "transfer", "subdialog", "block", "initial", "object")
 SPOKEN = ("prompt", "audio", "enumerate", "choice", "log")
 ONLY_EXECUTABLE = EXECUTABLE - {"value", "audio", "enumerate", "foreach"}
 TEXTS = ("Hello.", " ", "one & two", "<not>", "\u4e2d\u6587", "Press 1.")
@@ -377,12 +376,8 @@ class RandomCaller:
         collector.prompts_ended(0.0)
         for key in choose(("", "1", "2", "12", "1#", "*", "9999999")):
             collector.digit(key, 0.0)
-        now = 0.0
-        while collector.result is None:
-            due = collector.get_timer()
-            assert due is not None, "a collector without a result waits for something"
-            now = max(now, due)
-            collector.handle_timer(now)
+        collector.run_out(0.0)
+        assert collector.result is not None
         return replace(collector.result, mark=mark)
 
 

@@ -24,6 +24,7 @@ READY = "Ctrl-C ends it."
 READY_S = 60.0
 PORTS_IN_A_ROW = (10_000, 32_000)
 STOP_S = 20.0
+STORED_S_MAX = 10.0
 LOG_TAIL_LINES = 60
 DOMAIN = "voicemashup.local"
 
@@ -271,6 +272,19 @@ class ServiceProcess:
             sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         ) as connection:
             return connection.execute(query).fetchall()
+
+    async def entries(self, caller: str, kind: str, key: str) -> list[str]:
+        """Return what the timeline of a caller's call says of a kind, once the call is stored."""
+        until = time.monotonic() + STORED_S_MAX
+        ended = f"from calls where caller = '{caller}' and state = 'ended'"
+        while not self.rows(f"select 1 {ended}"):
+            assert time.monotonic() < until, "the call is not stored"
+            await asyncio.sleep(0.1)
+        rows = self.rows(
+            f"select json_extract(detail, '$.{key}') from call_events"
+            f" where call_id = (select id {ended}) and kind = '{kind}' order by sequence"
+        )
+        return [text for (text,) in rows]
 
     def processes(self) -> list[int]:
         """Return the pids of the service's whole process tree, itself first."""

@@ -56,8 +56,7 @@ def check(
     except DocumentError as error:
         return list(error.problems)
     document, reader = compile_tree(root, places.find)
-    # Which fields a key can answer, the module of inputs tells with all that is around them.
-    problems = [problem for problem in reader.problems if problem.rule != "no-keys"]
+    problems = list(reader.problems)
     ecmascript = Ecmascript()
     try:
         problems += _syntax_errors(reader, ecmascript)

@@ -7,9 +7,10 @@ from typing import Final
 
 from vxml_engine.check.flow import lead_of, leaving
 from vxml_engine.check.reach import takes
-from vxml_engine.check.subject import DIALOGS, FORM_ITEMS, HANDLERS, Subject, walk
+from vxml_engine.check.subject import DIALOGS, Subject, walk
 from vxml_engine.grammar.abnf import is_abnf
 from vxml_engine.reading import Node
+from vxml_engine.vocabulary import FORM_ITEMS, HANDLERS
 
 _LISTENING: Final = frozenset({"field", "record", "initial"})
 _ANSWERING: Final = frozenset({"grammar", "option"})

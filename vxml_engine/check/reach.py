@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from vxml_engine.check.flow import Lead, branches, lead_of, leaving
-from vxml_engine.check.subject import DIALOGS, FORM_ITEMS, HANDLERS, Subject, walk
+from vxml_engine.check.subject import DIALOGS, Subject, walk
 from vxml_engine.events import prefixes
 from vxml_engine.reading import Node
+from vxml_engine.vocabulary import FORM_ITEMS, HANDLERS
 
 _CONTENT: Final = HANDLERS | {"block", "filled", "foreach"}
 _TO_ADDRESS: Final = frozenset({"goto", "submit", "choice", "link", "subdialog"})

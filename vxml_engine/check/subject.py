@@ -21,12 +21,6 @@ from vxml_engine.reading import Node, Reader, element_name
 from vxml_engine.tree import source_line
 
 DIALOGS: Final = frozenset({"form", "menu"})
-FORM_ITEMS: Final = frozenset(
-    {"block", "field", "initial", "object", "record", "subdialog", "transfer"}
-)
-HANDLERS: Final = frozenset({"catch", "error", "help", "noinput", "nomatch"})
-
-
 WORDS_COMPARED_MAX: Final = 1_000
 """Among how many words the nearest is looked for."""
 

@@ -13,10 +13,11 @@ from functools import cache
 from typing import Final
 
 from vxml_engine.check.references import Names, Use, names_of_expression, names_of_program
-from vxml_engine.check.subject import FORM_ITEMS, HANDLERS, Subject, meant, walk
+from vxml_engine.check.subject import Subject, meant, walk
 from vxml_engine.ecmascript import Ecmascript
 from vxml_engine.limits import SCRIPT_CHECKED_CHARS_MAX
 from vxml_engine.reading import Node
+from vxml_engine.vocabulary import FORM_ITEMS, HANDLERS
 
 _SESSION: Final = frozenset({"session", "sessionid", "connection"})
 _OF_DATA: Final = frozenset({"Node", "DOMException"})

@@ -283,7 +283,6 @@ def _moved(node: Node, by: int, address: str, whole: Mapping[str, Network]) -> N
 
 
 # --- Matching
-# --- Matching
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from vxml_engine.cache import DocumentCache
 from vxml_engine.effects import Fetch, Fetched, FetchFailed
+from vxml_engine.grammar.network import KEYS
 from vxml_engine.parser import Prepare
 from vxml_engine.session import Connection, Session, SessionResult
 from vxml_engine.testing.driver import (
-    KEYS,
     TRANSFER_RESULTS,
     TRANSFER_S,
     Answer,
@@ -30,6 +30,8 @@ from vxml_engine.testing.driver import (
     TransferAnswer,
     VirtualCall,
     Wanted,
+    ends_a_transfer,
+    read_file,
 )
 
 Page = str | bytes | int | Mapping[str, Any] | list[Any]
@@ -120,7 +122,7 @@ class Conversation:
 
         ``result`` is one of ``driver.TRANSFER_RESULTS`` or an event ``error...``.
         """
-        if result not in TRANSFER_RESULTS and not result.startswith("error."):
+        if not ends_a_transfer(result):
             raise ValueError(f"{result!r}: a transfer ends with {', '.join(TRANSFER_RESULTS)}")
         self._need("transfer", f"the caller is transferred to {dest}")
         before = len(self._happenings)
@@ -233,7 +235,7 @@ class Conversation:
         if page is not None:
             return _answered(url, page)
         if urlsplit(url).scheme == "file":
-            return _read_file(url)
+            return read_file(url)
         return FetchFailed("error.badfetch", f"{url} is not among the test's pages")
 
 
@@ -247,14 +249,6 @@ def _answered(url: str, page: Page) -> Fetched:
             return Fetched(url, 200, "", page.encode())
         case _:
             return Fetched(url, 200, "application/json", json.dumps(page).encode())
-
-
-def _read_file(url: str) -> Fetched | FetchFailed:
-    path = Path(unquote(urlsplit(url).path))
-    try:
-        return Fetched(url, 200, "", path.read_bytes())
-    except OSError as error:
-        return FetchFailed("error.badfetch", f"{path}: {error.strerror}")
 
 
 # --- The conversation as text

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, Literal, assert_never, get_args
+from urllib.parse import unquote, urlsplit
 
 from lxml import etree
 
@@ -43,12 +45,13 @@ from vxml_engine.effects import (
     Utterance,
 )
 from vxml_engine.interpreter import Trace
+from vxml_engine.limits import DOCUMENT_BYTES_MAX
 from vxml_engine.session import SessionResult
 
-KEYS: Final = "0123456789*#ABCD"
 TRANSFER_S: Final = 60.0
 """How long the other party of a transfer stays where nothing is said of it, in seconds."""
 TRANSFER_RESULTS: Final = (*get_args(TransferResult), "hangup")
+"""What a transfer may end with, beside an event ``error...``: see ``ends_a_transfer``."""
 _TRANSFER_FAILURES: Final = frozenset({"busy", "noanswer", "network_busy", "unknown"})
 _TAGS: Final = re.compile(r"<[^>]*>")
 
@@ -276,11 +279,8 @@ class VirtualCall:
 
     def _wait(self, collector: InputCollector) -> Collected:
         """Let the time pass until the input has ended."""
-        while collector.result is None:
-            due = collector.get_timer()
-            assert due is not None, "a collector without a result waits for something"
-            self._now_s = max(self._now_s, due)
-            collector.handle_timer(due)
+        self._now_s = collector.run_out(self._now_s)
+        assert collector.result is not None, "the input has run out"
         return collector.result
 
     def _record(self, effect: Record) -> Generator[Wanted, Answer, Outcome]:
@@ -349,14 +349,19 @@ class VirtualCall:
         self._tell("transfer", **details)
 
 
+def ends_a_transfer(result: str) -> bool:
+    """Whether ``result`` is one of ``TRANSFER_RESULTS`` or an event ``error...``."""
+    return result in TRANSFER_RESULTS or result.startswith("error.")
+
+
 def _transferred(
     effect: Transfer, answer: TransferAnswer
 ) -> Transferred | HandedOver | TransferFailed | HungUp:
     result, duration_s = answer.result, answer.duration_s
-    if result.startswith("error."):
-        return TransferFailed(result, f"{effect.dest} cannot be reached")
-    if result not in TRANSFER_RESULTS:
+    if not ends_a_transfer(result):
         raise ValueError(f"{result} is no result of a transfer")
+    if result not in TRANSFER_RESULTS:
+        return TransferFailed(result, f"{effect.dest} cannot be reached")
     if result in _TRANSFER_FAILURES:
         duration_s = 0.0
     elif 0 < effect.max_time_s < duration_s:
@@ -390,6 +395,20 @@ def _ending(result: SessionResult) -> dict[str, Any]:
             "line": error.line,
         }
     return ending
+
+
+# --- Files
+
+
+def read_file(url: str) -> Fetched | FetchFailed:
+    """What a ``file:`` address has, as far as a document may be long."""
+    path = Path(unquote(urlsplit(url).path))
+    try:
+        with path.open("rb") as file:
+            body = file.read(DOCUMENT_BYTES_MAX + 1)
+    except OSError as error:
+        return FetchFailed("error.badfetch", f"{path}: {error.strerror}")
+    return Fetched(url, 200, "", body)
 
 
 # --- Speech as text
