@@ -57,6 +57,9 @@ COOKIE_BYTES_MAX = 4_096
 URL_SHOWN_CHARS_MAX = 120
 # Sounds of scripts, converted, on disk.
 SOUND_FILES_BYTES_MAX = 512 * 1024 * 1024
+# Recordings that one session keeps, and what all sessions' recordings take on the disk.
+RECORDINGS_A_SESSION_MAX = 50
+RECORDINGS_BYTES_MAX = 2 * 1024 * 1024 * 1024
 # Addresses towards peers that are remembered (one look-up asks the kernel's routes).
 PEER_ADDRESSES_REMEMBERED_MAX = 4_096
 # Finished calls that stay in memory until they are stored.

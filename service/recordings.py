@@ -10,13 +10,12 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.limits import RECORDINGS_A_SESSION_MAX, RECORDINGS_BYTES_MAX
+
 ADDRESS = "voicemashup://recording/"
 MEDIA_TYPE = "audio/x-wav"
 # What a script may call the form recordings have; empty is the platform's own.
 MEDIA_TYPES = frozenset(("", MEDIA_TYPE, "audio/wav", "audio/wave", "audio/vnd.wave"))
-# Recordings that one session keeps, and what all sessions' recordings take on the disk.
-RECORDINGS_A_SESSION_MAX = 50
-RECORDINGS_BYTES_MAX = 2 * 1024 * 1024 * 1024
 
 _ID_BYTES = 16
 

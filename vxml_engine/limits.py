@@ -13,6 +13,8 @@ DOCUMENT_DEPTH_MAX: Final = 100
 DOCUMENT_ELEMENTS_MAX: Final = 20_000
 PROBLEMS_MAX: Final = 100
 NAMES_CACHED_MAX: Final = 4_096
+# Among how many words the nearest to a wrong one is looked for.
+WORDS_COMPARED_MAX: Final = 1_000
 
 # What is kept compiled between sessions
 DOCUMENTS_CACHED_MAX: Final = 512

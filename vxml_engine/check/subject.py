@@ -14,15 +14,13 @@ from lxml import etree
 
 from vxml_engine.check.rules import RULES
 from vxml_engine.errors import DocumentError
-from vxml_engine.limits import PROBLEMS_MAX
+from vxml_engine.limits import PROBLEMS_MAX, WORDS_COMPARED_MAX
 from vxml_engine.parser import Places, parse_tree
 from vxml_engine.problems import Problem
 from vxml_engine.reading import Node, Reader, element_name
 from vxml_engine.tree import source_line
 
 DIALOGS: Final = frozenset({"form", "menu"})
-WORDS_COMPARED_MAX: Final = 1_000
-"""Among how many words the nearest is looked for."""
 
 
 class Folder(Protocol):
